@@ -1,0 +1,74 @@
+// Copyright The Clarion Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package lb
+
+import "net/netip"
+
+// Node is what the announcers need to know of a cluster node.
+type Node struct {
+	Name   string
+	Labels map[string]string
+	// NetworkUnavailable mirrors the node condition of that name.
+	NetworkUnavailable bool
+	// ExcludedFromLB is true when the node carries the label
+	// node.kubernetes.io/exclude-from-external-load-balancers.
+	ExcludedFromLB bool
+}
+
+// L2Advertisement is one L2Advertisement with its pool references resolved.
+type L2Advertisement struct {
+	Name string
+	// Pools are the names of the pools it selects, sorted. Every pool is listed when the
+	// object names none.
+	Pools []string
+	// Nodes restricts the announcing nodes; empty means every node.
+	Nodes Selectors
+	// Interfaces are the exact interface names to announce on; empty means all.
+	Interfaces []string
+	// Services restricts which Services are announced; empty means all.
+	Services Selectors
+	// Preferred adds weight to the nodes that match.
+	Preferred []PreferredNodes
+}
+
+// PreferredNodes is one preferredNodeSelectors entry.
+type PreferredNodes struct {
+	Weight int // 1..100
+	Nodes  Selector
+}
+
+// Snapshot is the cluster as one pass of a loop sees it. All lists are sorted by name or
+// key, so that equal clusters give equal snapshots.
+type Snapshot struct {
+	Services []Service
+	Pools    []Pool
+	Nodes    []Node
+	L2       []L2Advertisement
+}
+
+// View is who is alive, as this speaker sees it.
+type View struct {
+	// Known is false until membership has joined or its grace time has passed. An unknown
+	// view changes nothing: no address is withdrawn or taken (I7).
+	Known bool
+	// All means that membership is switched off and every node counts as alive.
+	All bool
+	// Members are the names of the nodes whose speaker is alive, sorted, self included.
+	Members []string
+}
+
+// Link is a network interface of this node, as netlink shows it.
+type Link struct {
+	Index        int
+	Name         string
+	HardwareAddr [6]byte
+	// Carrier is true when the interface is up and its lower layer is too.
+	Carrier bool
+	// Broadcast and ARP mirror IFF_BROADCAST and the absence of IFF_NOARP.
+	Broadcast, ARP bool
+	// Master is the index of the bridge, bond or VRF it is enslaved to, 0 if none.
+	Master int
+	// Prefixes are the addresses of the interface with their prefix lengths.
+	Prefixes []netip.Prefix
+}
