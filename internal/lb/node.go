@@ -45,6 +45,8 @@ type Snapshot struct {
 	Pools    []Pool
 	Nodes    []Node
 	L2       []L2Advertisement
+	Peers    []Peer
+	BGP      []BGPAdvertisement
 }
 
 // View is who is alive, as this speaker sees it.
