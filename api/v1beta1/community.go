@@ -1,0 +1,52 @@
+// Copyright The Clarion Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package v1beta1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// CommunitySpec names BGP communities.
+type CommunitySpec struct {
+	// Communities that BGPAdvertisements can refer to by name.
+	// +optional
+	Communities []CommunityAlias `json:"communities,omitempty"`
+}
+
+// CommunityAlias is a name for a BGP community.
+type CommunityAlias struct {
+	// Name that BGPAdvertisements use. Unique among all Community objects.
+	// +optional
+	Name string `json:"name,omitempty"`
+
+	// Value is a community such as `65000:100` or a large community such as `large:65000:1:2`.
+	// +optional
+	Value string `json:"value,omitempty"`
+}
+
+// CommunityStatus says what is wrong with a Community. The controller alone writes it.
+type CommunityStatus struct {
+	// Conditions tell whether the object is in use (type `Valid`), and why not.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// Community is a list of names for BGP communities.
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+type Community struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	Spec   CommunitySpec   `json:"spec,omitempty"`
+	Status CommunityStatus `json:"status,omitempty"`
+}
+
+// CommunityList is a list of Communities.
+// +kubebuilder:object:root=true
+type CommunityList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []Community `json:"items"`
+}

@@ -1,0 +1,211 @@
+// Copyright The Clarion Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package v1beta1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// IPAddressPoolSpec says which addresses a pool holds and who may have them.
+type IPAddressPoolSpec struct {
+	// Addresses of the pool, each a prefix (`198.51.100.0/24`, `2001:db8::/64`) or a closed
+	// range (`198.51.100.10-198.51.100.50`). Host bits of a prefix are ignored. A single address
+	// is written as `/32` or `/128`. Pools must not overlap.
+	// +kubebuilder:validation:Required
+	Addresses []string `json:"addresses"`
+
+	// AutoAssign lets Services that ask for nothing in particular have an address of this pool.
+	// When false, a Service gets one only by naming the pool or the address.
+	// +optional
+	// +kubebuilder:default:=true
+	AutoAssign *bool `json:"autoAssign,omitempty"`
+
+	// AvoidBuggyIPs keeps IPv4 addresses that end in .0 or .255 out of use, for equipment that
+	// mistakes them for network or broadcast addresses.
+	// +optional
+	// +kubebuilder:default:=false
+	AvoidBuggyIPs bool `json:"avoidBuggyIPs,omitempty"`
+
+	// AllocateTo restricts the pool to some namespaces or Services and ranks it among the pools
+	// that a Service may use.
+	// +optional
+	AllocateTo *ServiceAllocation `json:"serviceAllocation,omitempty"`
+
+	// Quotas limit how many addresses of this pool one namespace may hold. The entry that names
+	// the namespace counts; else the first entry whose selector matches it; else the first entry
+	// with neither name nor selector. A namespace without an entry is not limited, which is also
+	// the default. A limit takes no address away from a Service that has one.
+	// +optional
+	Quotas []NamespaceQuota `json:"quotas,omitempty"`
+
+	// ReservationTime keeps the address of a deleted Service, or of one that stopped being of type
+	// LoadBalancer, for a Service of the same namespace and name for this long, such as `24h`.
+	// Absent or 0 means that no address is kept. Reserved addresses are listed in the status.
+	// +optional
+	ReservationTime *metav1.Duration `json:"reservationTime,omitempty"`
+
+	// CooldownTime is how long an address that was freed is given to no other Service, not even to
+	// one that asks for it, such as `5m`, so that caches and firewalls elsewhere can forget its
+	// last user. It starts when the address is freed, or when its reservation ends. Absent or 0
+	// means that a freed address can be used at once.
+	// +optional
+	CooldownTime *metav1.Duration `json:"cooldownTime,omitempty"`
+
+	// DualStackPolicy says where the two addresses of a dual-stack Service come from. `SinglePool`,
+	// the default, takes both from one pool. `AcrossPools` lets this pool give one family while
+	// another pool that also says `AcrossPools` gives the other; a single pool that has both is
+	// still preferred.
+	// +optional
+	DualStackPolicy DualStackPolicy `json:"dualStackPolicy,omitempty"`
+
+	// SharingPolicy says which address a Service with a sharing key gets when it asks for none.
+	// `FirstFree`, the default, is the first address that it may use, shared or not.
+	// `PreferColocate` is an address that a Service with the same key already has and that it may
+	// share, and the first free one only if there is none.
+	// +optional
+	SharingPolicy SharingPolicy `json:"sharingPolicy,omitempty"`
+}
+
+// ServiceAllocation says which Services may have an address of a pool, and how the pool ranks.
+type ServiceAllocation struct {
+	// Priority of the pool for the Services that it is restricted to. Lower numbers are used
+	// first; 0, the default, is used last.
+	// +optional
+	Priority int `json:"priority,omitempty"`
+
+	// Namespaces that the pool serves, by name. Together with the selectors, which add to them.
+	// +optional
+	Namespaces []string `json:"namespaces,omitempty"`
+
+	// NamespaceSelectors select namespaces that the pool serves by their labels. One match is
+	// enough. They add to the namespaces that are named.
+	// +optional
+	NamespaceSelectors []metav1.LabelSelector `json:"namespaceSelectors,omitempty"`
+
+	// ServiceSelectors select Services by their labels. One match is enough. A Service must also
+	// be in one of the namespaces, if any are given.
+	// +optional
+	ServiceSelectors []metav1.LabelSelector `json:"serviceSelectors,omitempty"`
+}
+
+// NamespaceQuota limits the addresses that each of some namespaces may hold in a pool.
+type NamespaceQuota struct {
+	// Namespace that the limit is for, by name.
+	// +optional
+	Namespace string `json:"namespace,omitempty"`
+
+	// NamespaceSelector selects the namespaces that the limit is for by their labels. Each has
+	// the limit for itself.
+	// +optional
+	NamespaceSelector *metav1.LabelSelector `json:"namespaceSelector,omitempty"`
+
+	// Addresses is how many addresses of the pool the namespace may hold, of both families
+	// together. An address counts once for each namespace that uses or reserves it, however many
+	// of its Services share it. 0 allows none.
+	// +kubebuilder:validation:Minimum=0
+	Addresses int64 `json:"addresses"`
+}
+
+// DualStackPolicy says where the two addresses of a dual-stack Service come from.
+// +kubebuilder:validation:Enum=SinglePool;AcrossPools
+type DualStackPolicy string
+
+// The values of DualStackPolicy. An absent policy is SinglePool.
+const (
+	SinglePool  DualStackPolicy = "SinglePool"
+	AcrossPools DualStackPolicy = "AcrossPools"
+)
+
+// SharingPolicy says which address a Service with a sharing key gets when it asks for none.
+// +kubebuilder:validation:Enum=FirstFree;PreferColocate
+type SharingPolicy string
+
+// The values of SharingPolicy. An absent policy is FirstFree.
+const (
+	FirstFree      SharingPolicy = "FirstFree"
+	PreferColocate SharingPolicy = "PreferColocate"
+)
+
+// IPAddressPoolStatus says how much of a pool is used, and what is wrong with it. The
+// controller alone writes it.
+type IPAddressPoolStatus struct {
+	// AssignedIPv4 is the number of IPv4 addresses in use.
+	AssignedIPv4 int64 `json:"assignedIPv4"`
+	// AssignedIPv6 is the number of IPv6 addresses in use.
+	AssignedIPv6 int64 `json:"assignedIPv6"`
+	// AvailableIPv4 is the number of IPv4 addresses that are free.
+	AvailableIPv4 int64 `json:"availableIPv4"`
+	// AvailableIPv6 is the number of IPv6 addresses that are free, 9223372036854775807 if more.
+	AvailableIPv6 int64 `json:"availableIPv6"`
+
+	// Reserved lists the addresses that are free but kept: for a Service that may return, or out
+	// of use until their cooldown ends. They do not count as available.
+	// +optional
+	// +listType=map
+	// +listMapKey=address
+	Reserved []ReservedAddress `json:"reserved,omitempty"`
+
+	// Conditions tell whether the pool is in use (type `Valid`), and why not.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// ReservedAddress is an address of a pool that nobody uses and that not everybody may have.
+type ReservedAddress struct {
+	// Address that is kept.
+	Address string `json:"address"`
+
+	// Namespace of the Service that had the address.
+	// +optional
+	Namespace string `json:"namespace,omitempty"`
+
+	// Name of the Service that had the address.
+	// +optional
+	Name string `json:"name,omitempty"`
+
+	// Until is when this entry ends. An entry that ended has no effect.
+	Until metav1.Time `json:"until"`
+
+	// Reason is `Reservation` when the address is kept for its Service, `Cooldown` when it is
+	// only kept out of use.
+	Reason ReservationReason `json:"reason"`
+}
+
+// ReservationReason says why an address is kept.
+// +kubebuilder:validation:Enum=Reservation;Cooldown
+type ReservationReason string
+
+// The values of ReservationReason.
+const (
+	Reservation ReservationReason = "Reservation"
+	Cooldown    ReservationReason = "Cooldown"
+)
+
+// IPAddressPool is a set of addresses that Services of type LoadBalancer get theirs from.
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:printcolumn:name="Auto Assign",type=boolean,JSONPath=`.spec.autoAssign`
+// +kubebuilder:printcolumn:name="Avoid Buggy IPs",type=boolean,JSONPath=`.spec.avoidBuggyIPs`
+// +kubebuilder:printcolumn:name="Addresses",type=string,JSONPath=`.spec.addresses`
+// +kubebuilder:printcolumn:name="Used IPv4",type=integer,JSONPath=`.status.assignedIPv4`
+// +kubebuilder:printcolumn:name="Free IPv4",type=integer,JSONPath=`.status.availableIPv4`
+// +kubebuilder:printcolumn:name="Used IPv6",type=integer,JSONPath=`.status.assignedIPv6`
+// +kubebuilder:printcolumn:name="Free IPv6",type=integer,JSONPath=`.status.availableIPv6`
+// +kubebuilder:printcolumn:name="Valid",type=string,priority=10,JSONPath=`.status.conditions[?(@.type=="Valid")].status`
+type IPAddressPool struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// +kubebuilder:validation:Required
+	Spec   IPAddressPoolSpec   `json:"spec"`
+	Status IPAddressPoolStatus `json:"status,omitempty"`
+}
+
+// IPAddressPoolList is a list of IPAddressPools.
+// +kubebuilder:object:root=true
+type IPAddressPoolList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []IPAddressPool `json:"items"`
+}

@@ -1,0 +1,85 @@
+// Copyright The Clarion Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package v1beta1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// L2AdvertisementSpec says which addresses are announced by layer 2, and from where.
+type L2AdvertisementSpec struct {
+	// IPAddressPools whose addresses are announced, by name. Together with the selectors, which
+	// add to them. If neither is given, the addresses of every pool are announced. Names of pools that do not exist are ignored.
+	// +optional
+	IPAddressPools []string `json:"ipAddressPools,omitempty"`
+
+	// IPAddressPoolSelectors select pools by their labels. One match is enough.
+	// +optional
+	IPAddressPoolSelectors []metav1.LabelSelector `json:"ipAddressPoolSelectors,omitempty"`
+
+	// NodeSelectors select the nodes that may announce by their labels. One match is enough.
+	// Absent means every node.
+	// +optional
+	NodeSelectors []metav1.LabelSelector `json:"nodeSelectors,omitempty"`
+
+	// Interfaces to announce on, by exact name. Absent means every interface that layer 2 can
+	// use.
+	// +optional
+	Interfaces []string `json:"interfaces,omitempty"`
+
+	// ServiceSelectors select the Services that are announced by their labels. One match is
+	// enough. Absent means every Service with an address of the pools.
+	// +optional
+	ServiceSelectors []metav1.LabelSelector `json:"serviceSelectors,omitempty"`
+
+	// PreferredNodeSelectors give nodes a weight. Of the nodes that may announce an address, the
+	// one with the highest sum of weights does.
+	// +optional
+	PreferredNodeSelectors []PreferredNodeSelector `json:"preferredNodeSelectors,omitempty"`
+}
+
+// PreferredNodeSelector adds a weight to the nodes that it selects.
+type PreferredNodeSelector struct {
+	// Weight that a selected node gets, 1 to 100.
+	// +kubebuilder:validation:Required
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	Weight int32 `json:"weight"`
+
+	// Preference selects nodes by their labels.
+	// +kubebuilder:validation:Required
+	Preference metav1.LabelSelector `json:"preference"`
+}
+
+// L2AdvertisementStatus says what is wrong with an L2Advertisement. The controller alone
+// writes it.
+type L2AdvertisementStatus struct {
+	// Conditions tell whether the object is in use (type `Valid`), and why not.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// L2Advertisement announces addresses of pools by ARP and NDP.
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:printcolumn:name="IPAddressPools",type=string,JSONPath=`.spec.ipAddressPools`
+// +kubebuilder:printcolumn:name="IPAddressPool Selectors",type=string,JSONPath=`.spec.ipAddressPoolSelectors`
+// +kubebuilder:printcolumn:name="Interfaces",type=string,JSONPath=`.spec.interfaces`
+// +kubebuilder:printcolumn:name="Node Selectors",type=string,priority=10,JSONPath=`.spec.nodeSelectors`
+// +kubebuilder:printcolumn:name="Valid",type=string,priority=10,JSONPath=`.status.conditions[?(@.type=="Valid")].status`
+type L2Advertisement struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	Spec   L2AdvertisementSpec   `json:"spec,omitempty"`
+	Status L2AdvertisementStatus `json:"status,omitempty"`
+}
+
+// L2AdvertisementList is a list of L2Advertisements.
+// +kubebuilder:object:root=true
+type L2AdvertisementList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []L2Advertisement `json:"items"`
+}
