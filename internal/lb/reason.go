@@ -31,7 +31,11 @@ const (
 	NoEndpoints                 Reason = "noEndpoints"
 	NoLocalEndpoints            Reason = "noLocalEndpoints"
 	NoPool                      Reason = "noPool"
-	MembershipUnknown           Reason = "membershipUnknown"
+	NoSpeaker                   Reason = "noSpeaker" // no live speaker on the node
+	Withdrawn                   Reason = "withdrawn"
+	// The next two mean that an input is not known yet: nothing is changed (I7).
+	MembershipUnknown Reason = "membershipUnknown"
+	ClusterUnknown    Reason = "clusterUnknown"
 )
 
 // Problem is a mistake in an object that a user wrote. It is a value, not an error: the

@@ -1,0 +1,23 @@
+// Copyright The Clarion Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package lb
+
+import "net/netip"
+
+// Candidate is a node that may own an address by layer 2.
+type Candidate struct {
+	Node string
+	// Weight is the sum of the preferred weights that apply to the node, 0 if none does.
+	Weight int
+}
+
+// Announcement is one address that a node answers for by layer 2.
+type Announcement struct {
+	Addr netip.Addr
+	// Interfaces are the exact names of the interfaces to answer on, sorted; empty means
+	// every suitable one.
+	Interfaces []string
+	// Services are the Services behind the address, sorted. More than one shares it.
+	Services []Key
+}
