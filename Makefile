@@ -1,0 +1,80 @@
+# The one entry point. `make help` lists the targets; every step of CI is one of them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VERSION ?= dev
+BIN := $(CURDIR)/bin
+export PATH := $(BIN):$(PATH)
+export CGO_ENABLED := 0
+GO_BUILD := go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
+
+# Any controller and speaker that speak the MetalLB API can be measured.
+CONTROLLER ?= $(BIN)/controller
+SPEAKER ?= $(BIN)/speaker
+
+##@ Try it
+
+.PHONY: demo
+demo: build lab-bin deps ## Build everything and run the main job on a lab cluster, step by step
+	$(BIN)/demo
+
+.PHONY: lab-up
+lab-up: build lab-bin deps ## Start a lab cluster with Clarion installed, for playing
+	$(BIN)/demo -keep
+
+.PHONY: lab-down
+lab-down: lab-bin ## Stop the lab cluster of lab-up and leave nothing behind
+	$(BIN)/lab down
+
+##@ Build
+
+.PHONY: build
+build: ## Build controller, speaker, demo and bench into bin/
+	@mkdir -p $(BIN)
+	$(GO_BUILD) -o $(BIN)/ ./controller ./speaker ./demo ./bench
+
+.PHONY: lab-bin
+lab-bin: ## Build bin/lab, the lab cluster (minutes the first time: it holds a whole Kubernetes)
+	@lab/build.sh $(BIN)/lab
+
+.PHONY: generate
+generate: ## Regenerate CRDs and deep-copy code from api/
+	tools/generate.sh
+
+.PHONY: deps
+deps: ## Install the Debian packages that the lab and its tests use, where they are missing
+	@lab/install-packages.sh
+
+##@ Test
+
+.PHONY: test
+test: test-unit test-lab ## Run all tests (root; installs what it needs)
+
+.PHONY: test-unit
+test-unit: deps ## Unit, property and wire tests of both modules, with the race detector
+	CGO_ENABLED=1 go test -race -shuffle=on $$(go list ./... | grep -v /test/)
+	cd lab && go test ./internal/...
+
+.PHONY: test-lab
+test-lab: build lab-bin deps ## Stories on the lab: real apiserver, real kube-proxy, real ARP
+	go test -count=1 -timeout 30m -v -p 1 ./test/...
+
+.PHONY: lint
+lint: ## Static checks
+	tools/lint.sh
+
+.PHONY: verify
+verify: ## Fail when generated files or go.mod are not what generating them now gives
+	tools/verify.sh
+
+##@ Measure (CONTROLLER= and SPEAKER= take any MetalLB-compatible binaries)
+
+.PHONY: bench-%
+bench-%: build lab-bin deps ## Run one benchmark: alloc, l2, plan; table and bench/out/NAME.json
+	$(BIN)/bench -controller $(CONTROLLER) -speaker $(SPEAKER) $*
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*##"} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-zA-Z%_-]+:.*##/ {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

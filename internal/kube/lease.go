@@ -1,0 +1,106 @@
+// Copyright The Clarion Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package kube
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/leaderelection"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
+)
+
+// Timing of the controller's Lease. A leader renews every second, stops by itself when it
+// could not renew for renewDeadline, and is replaced leaseDuration after its last renewal.
+// leaseDuration - renewDeadline is the time in which a leader that lost the API server has
+// stopped and its successor has not begun; a write lives at most writeTimeout.
+const (
+	leaseDuration = 5 * time.Second
+	renewDeadline = 3 * time.Second
+	retryPeriod   = 500 * time.Millisecond
+)
+
+// Lead runs work while this process holds the Lease, and returns when ctx ends (the Lease is
+// then released, so that a successor starts at once) or with an error when the Lease was
+// lost: the caller should exit, since its view of the world may be the older one.
+func Lead(ctx context.Context, log *slog.Logger, client kubernetes.Interface, namespace, name, identity string,
+	work func(context.Context) error,
+) error {
+	// The elector ends the context of its work only after the Lease is gone. The work must
+	// have ended first, or a successor could begin while our last write is on its way.
+	electorCtx, releaseLease := context.WithCancel(context.WithoutCancel(ctx))
+	defer releaseLease()
+
+	var result error
+	started := make(chan struct{})
+	done := make(chan struct{})
+	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
+		Name:            name,
+		Lock:            leaseLock(client, namespace, name, identity),
+		LeaseDuration:   leaseDuration,
+		RenewDeadline:   renewDeadline,
+		RetryPeriod:     retryPeriod,
+		ReleaseOnCancel: true,
+		Callbacks: leaderelection.LeaderCallbacks{
+			OnStartedLeading: func(leading context.Context) {
+				close(started)
+				defer close(done)
+				log.Info("leading", "lease", namespace+"/"+name)
+				result = workUntil(ctx, leading, work)
+				releaseLease()
+			},
+			OnStoppedLeading: func() {},
+			OnNewLeader: func(id string) {
+				if id != identity {
+					log.Info("standing by", "leader", id)
+				}
+			},
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("set up lease %s/%s: %w", namespace, name, err)
+	}
+	stop := context.AfterFunc(ctx, func() {
+		select {
+		case <-started: // work ends first and releases the Lease
+		default:
+			releaseLease()
+		}
+	})
+	defer stop()
+	elector.Run(electorCtx)
+
+	select {
+	case <-started:
+		<-done
+	default: // never led
+	}
+	if ctx.Err() != nil {
+		return result
+	}
+	if result != nil {
+		return result
+	}
+	return fmt.Errorf("lost lease %s/%s", namespace, name)
+}
+
+// workUntil runs work until the program is asked to stop or the Lease is lost.
+func workUntil(ctx, leading context.Context, work func(context.Context) error) error {
+	both, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(leading, cancel)()
+	return work(both)
+}
+
+func leaseLock(client kubernetes.Interface, namespace, name, identity string) resourcelock.Interface {
+	return &resourcelock.LeaseLock{
+		LeaseMeta:  metav1.ObjectMeta{Namespace: namespace, Name: name},
+		Client:     client.CoordinationV1(),
+		LockConfig: resourcelock.ResourceLockConfig{Identity: identity},
+	}
+}
