@@ -42,6 +42,9 @@ type PreferredNodes struct {
 // key, so that equal clusters give equal snapshots.
 type Snapshot struct {
 	Services []Service
+	// Released are Services that stopped being of type LoadBalancer and still carry what was
+	// written for them. The controller removes it; the address is free already.
+	Released []Key
 	Pools    []Pool
 	Nodes    []Node
 	L2       []L2Advertisement

@@ -89,6 +89,9 @@ type Pool struct {
 
 	AutoAssign    bool
 	AvoidBuggyIPs bool // never hand out IPv4 .0 and .255
+	// Closed is true when the pool overlaps an older one. It gives no Service a new address,
+	// but those that hold one of its addresses keep it.
+	Closed bool
 	// Allocation restricts which Services the pool serves; nil means every Service.
 	Allocation *Allocation
 }
@@ -104,6 +107,9 @@ type Allocation struct {
 
 // Allows says whether a Service may have an address of the pool at all.
 func (p *Pool) Allows(s *Service) bool {
+	if p.Closed && !slices.ContainsFunc(s.Assigned, p.Contains) {
+		return false
+	}
 	a := p.Allocation
 	if a == nil {
 		return true
