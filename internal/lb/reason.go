@@ -15,6 +15,7 @@ const (
 	LoadBalancerFailed     Reason = "LoadBalancerFailed"
 	AdditionalAssignFailed Reason = "AdditionalAssignFailed"
 	NotEnoughClusterIPs    Reason = "not enough clusterips"
+	NoLBIPsFamily          Reason = "nolbIPsIPFamily"
 	DeprecatedAnnotation   Reason = "deprecatedAnnotation"
 	InvalidConfiguration   Reason = "InvalidConfiguration"
 )

@@ -94,6 +94,51 @@ type Pool struct {
 	Closed bool
 	// Allocation restricts which Services the pool serves; nil means every Service.
 	Allocation *Allocation
+
+	// The rest are additions to MetalLB; the zero values mean MetalLB's behaviour.
+
+	// Quotas limit how many addresses of the pool a namespace may hold.
+	Quotas []Quota
+	// ReservationTime keeps the address of a Service that is gone (deleted, or no longer of
+	// type LoadBalancer) for a Service of the same namespace and name.
+	ReservationTime time.Duration
+	// CooldownTime is how long a freed address is not given to another Service.
+	CooldownTime time.Duration
+	// DualStackPartner names the pool that gives a dual-stack Service the family that this
+	// pool lacks or has run out of; "" means that both addresses come from one pool.
+	DualStackPartner string
+	// PreferColocate sends a Service with a sharing key to an address already used with
+	// that key before it takes a free one.
+	PreferColocate bool
+}
+
+// Quota limits the addresses that each of some namespaces may hold in a pool. Addresses of
+// both families count, an address shared within a namespace counts once. When several
+// quotas of a pool cover a namespace, the smallest applies. A quota never takes an address
+// away from a Service that has one.
+type Quota struct {
+	AnyNamespace bool     // covers every namespace, each with its own count
+	Namespaces   []string // sorted; the namespaces covered when AnyNamespace is false
+	Max          int
+}
+
+// Covers says whether the quota limits the namespace.
+func (q Quota) Covers(namespace string) bool {
+	if q.AnyNamespace {
+		return true
+	}
+	_, found := slices.BinarySearch(q.Namespaces, namespace)
+	return found
+}
+
+// Reservation holds a freed address back for the Service that had it.
+type Reservation struct {
+	Addr    netip.Addr
+	Service Key // the last holder; nobody else is given the address
+	Until   time.Time
+	// Cooldown is true when the address is only kept from others for a while; false when it
+	// is to be given back to the Service as soon as that exists again.
+	Cooldown bool
 }
 
 // Allocation is serviceAllocation of a pool with its namespace selectors already resolved.
