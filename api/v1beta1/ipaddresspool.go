@@ -30,10 +30,9 @@ type IPAddressPoolSpec struct {
 	// +optional
 	AllocateTo *ServiceAllocation `json:"serviceAllocation,omitempty"`
 
-	// Quotas limit how many addresses of this pool one namespace may hold. The entry that names
-	// the namespace counts; else the first entry whose selector matches it; else the first entry
-	// with neither name nor selector. A namespace without an entry is not limited, which is also
-	// the default. A limit takes no address away from a Service that has one.
+	// Quotas limit how many addresses of this pool one namespace may hold. When several cover a
+	// namespace, the smallest counts; a namespace that none covers is not limited, which is also
+	// the default. A quota takes no address away from a Service that has one.
 	// +optional
 	Quotas []NamespaceQuota `json:"quotas,omitempty"`
 
@@ -50,12 +49,10 @@ type IPAddressPoolSpec struct {
 	// +optional
 	CooldownTime *metav1.Duration `json:"cooldownTime,omitempty"`
 
-	// DualStackPolicy says where the two addresses of a dual-stack Service come from. `SinglePool`,
-	// the default, takes both from one pool. `AcrossPools` lets this pool give one family while
-	// another pool that also says `AcrossPools` gives the other; a single pool that has both is
-	// still preferred.
+	// DualStackPartner is the name of the pool that gives a dual-stack Service the family that
+	// this pool lacks or has run out of. Absent means that both addresses come from one pool.
 	// +optional
-	DualStackPolicy DualStackPolicy `json:"dualStackPolicy,omitempty"`
+	DualStackPartner string `json:"dualStackPartner,omitempty"`
 
 	// SharingPolicy says which address a Service with a sharing key gets when it asks for none.
 	// `FirstFree`, the default, is the first address that it may use, shared or not.
@@ -87,33 +84,23 @@ type ServiceAllocation struct {
 	ServiceSelectors []metav1.LabelSelector `json:"serviceSelectors,omitempty"`
 }
 
-// NamespaceQuota limits the addresses that each of some namespaces may hold in a pool.
+// NamespaceQuota limits the addresses that each of some namespaces may hold in a pool. With
+// neither a name nor a selector it covers every namespace.
 type NamespaceQuota struct {
-	// Namespace that the limit is for, by name.
+	// Namespace that the quota covers, by name. Either this or `namespaceSelector`.
 	// +optional
 	Namespace string `json:"namespace,omitempty"`
 
-	// NamespaceSelector selects the namespaces that the limit is for by their labels. Each has
-	// the limit for itself.
+	// NamespaceSelector selects the namespaces that the quota covers by their labels. Each has the
+	// whole quota for itself. Either this or `namespace`.
 	// +optional
 	NamespaceSelector *metav1.LabelSelector `json:"namespaceSelector,omitempty"`
 
-	// Addresses is how many addresses of the pool the namespace may hold, of both families
-	// together. An address counts once for each namespace that uses or reserves it, however many
-	// of its Services share it. 0 allows none.
+	// Addresses is how many addresses of the pool a namespace may hold, of both families together.
+	// An address that several of its Services share counts once. 0 allows none.
 	// +kubebuilder:validation:Minimum=0
 	Addresses int64 `json:"addresses"`
 }
-
-// DualStackPolicy says where the two addresses of a dual-stack Service come from.
-// +kubebuilder:validation:Enum=SinglePool;AcrossPools
-type DualStackPolicy string
-
-// The values of DualStackPolicy. An absent policy is SinglePool.
-const (
-	SinglePool  DualStackPolicy = "SinglePool"
-	AcrossPools DualStackPolicy = "AcrossPools"
-)
 
 // SharingPolicy says which address a Service with a sharing key gets when it asks for none.
 // +kubebuilder:validation:Enum=FirstFree;PreferColocate
@@ -137,11 +124,14 @@ type IPAddressPoolStatus struct {
 	// AvailableIPv6 is the number of IPv6 addresses that are free, 9223372036854775807 if more.
 	AvailableIPv6 int64 `json:"availableIPv6"`
 
-	// Reserved lists the addresses that are free but kept: for a Service that may return, or out
-	// of use until their cooldown ends. They do not count as available.
+	// Reserved lists the addresses that are kept: for a Service that may return, or from other
+	// Services until the cooldown ends. A shared address is listed once for each Service that had
+	// it. Kept addresses do not count as available.
 	// +optional
 	// +listType=map
 	// +listMapKey=address
+	// +listMapKey=namespace
+	// +listMapKey=name
 	Reserved []ReservedAddress `json:"reserved,omitempty"`
 
 	// Conditions tell whether the pool is in use (type `Valid`), and why not.
@@ -151,18 +141,16 @@ type IPAddressPoolStatus struct {
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 }
 
-// ReservedAddress is an address of a pool that nobody uses and that not everybody may have.
+// ReservedAddress is an address of a pool that is kept for, or after, one Service.
 type ReservedAddress struct {
 	// Address that is kept.
 	Address string `json:"address"`
 
 	// Namespace of the Service that had the address.
-	// +optional
-	Namespace string `json:"namespace,omitempty"`
+	Namespace string `json:"namespace"`
 
 	// Name of the Service that had the address.
-	// +optional
-	Name string `json:"name,omitempty"`
+	Name string `json:"name"`
 
 	// Until is when this entry ends. An entry that ended has no effect.
 	Until metav1.Time `json:"until"`
