@@ -20,6 +20,7 @@ generate() {
 case "${1:-write}" in
 write)
 	# A kind that is gone must not leave its CRD behind.
+	mkdir -p config/crd/bases
 	rm -f config/crd/bases/*.yaml
 	generate crd:maxDescLen=2000 output:crd:dir=config/crd/bases
 	;;

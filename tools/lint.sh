@@ -1,0 +1,22 @@
+#!/bin/sh
+# Copyright The Clarion Authors
+# SPDX-License-Identifier: Apache-2.0
+#
+# Runs the linters of .golangci.yml over both modules that ship or test anything.
+set -eu
+cd "$(dirname "$0")/.."
+root=$PWD
+
+mkdir -p bin
+if [ ! -x bin/golangci-lint ] || [ tools/go.mod -nt bin/golangci-lint ]; then
+	echo "building golangci-lint (about a minute the first time)" >&2
+	(cd tools && go build -o "$root/bin/golangci-lint" github.com/golangci/golangci-lint/v2/cmd/golangci-lint)
+	touch bin/golangci-lint
+fi
+
+status=0
+for module in . lab; do
+	echo "golangci-lint in $module" >&2
+	(cd "$module" && "$root/bin/golangci-lint" run --config "$root/.golangci.yml" "$@" ./...) || status=1
+done
+exit $status
