@@ -1,0 +1,46 @@
+// Copyright The Clarion Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package members knows which speakers are alive. It runs the gossip of
+// hashicorp/memberlist, which nothing else imports, and gives a lb.View and a kick.
+//
+// It decides who is a member, whether that answer may be used at all, and whether this
+// node may count itself. It does not decide who owns an address, and knows neither
+// Services nor the apiserver: once peers are known it works without either.
+//
+// # When the view may be used
+//
+// A view is unknown (Known is false, so nothing changes anywhere) until the start has been
+// proved. The proof is one of:
+//
+//   - a peer answered, and every other known peer has been tried once or three peers
+//     answered. "Every other" matters when two speakers start together: each would answer
+//     the other at once although neither has heard yet of the third one, which is alive;
+//   - the list of peers is known and empty: nobody else can own anything;
+//   - every known peer was tried and none answered for the grace time of 3 s. A live
+//     speaker answers a ping within a round trip, and pings go out every 200 ms, so 3 s is
+//     15 lost pings and three attempts by TCP, 1 s each. The price is paid only by a
+//     speaker that starts while all others are dead.
+//
+// Without a list of peers there is no proof and the view stays unknown.
+//
+// # When this node counts itself
+//
+// A view without its own node is how a speaker is told to stop: the election then picks
+// others, and every address here is withdrawn. That is the case
+//
+//   - while the node's own link is down (SetLinkUp);
+//   - when the process stood still for longer than its peers need to declare it dead
+//     (SIGSTOP, a paused machine, a starved processor): what it remembers may be out of date;
+//   - after Leave.
+//
+// In the first two cases the node counts itself again after the proof described above.
+// Because a process that wakes up runs all its goroutines at once, View and Fresh compare
+// the clock with the last beat themselves and do not wait for a timer to notice.
+//
+// # Healing
+//
+// memberlist never speaks again to a node that both sides have declared dead. Every
+// known peer that is no member is therefore pinged each 200 ms and joined when it answers;
+// beyond eight missing peers the interval grows so that at most 40 pings leave per second.
+package members

@@ -1,0 +1,138 @@
+// Copyright The Clarion Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package members
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/clarion-lb/clarion/internal/lb"
+)
+
+// proof is how sure a speaker is of its view.
+type proof uint8
+
+const (
+	starting   proof = iota // nothing is known yet
+	proven                  // the view is good
+	rebuilding              // the gossip is set up again; the last good view is shown
+	fenced                  // this node may have lost its place and does not count itself
+)
+
+// String returns the word that logs and metrics use.
+func (p proof) String() string {
+	return [...]string{"starting", "proven", "rebuilding", "fenced"}[p]
+}
+
+// standing is the whole state from which the view follows. Its methods are pure.
+type standing struct {
+	self  string
+	proof proof
+	runs  bool            // there is a gossip to prove anything by
+	link  bool            // the link to the peers has carrier
+	left  bool            // goodbye was said
+	alive map[string]bool // the others, as the gossip has them
+	held  map[string]bool // the others before the gossip was set up again
+	book  *book
+	turns int // changes of alive
+}
+
+// mark stands for a view: while it is the same, so is the view.
+type mark struct {
+	proof  proof
+	claims bool
+	turns  int
+}
+
+func (s *standing) mark() mark { return mark{s.proof, s.claims(), s.turns} }
+
+func newStanding(self string, now time.Duration) *standing {
+	return &standing{self: self, link: true, alive: map[string]bool{}, book: newBook(self, now)}
+}
+
+// isAlive says whether the gossip has the node as alive.
+func (s *standing) isAlive(node string) bool { return s.alive[node] }
+
+// claims says whether this node counts itself.
+func (s *standing) claims() bool {
+	return (s.proof == proven || s.proof == rebuilding) && s.link && !s.left
+}
+
+// view is what the loop may use. An awake node was not found stale.
+func (s *standing) view(awake bool) lb.View {
+	nodes := maps.Clone(s.alive)
+	maps.Copy(nodes, s.held)
+	if awake && s.claims() {
+		nodes[s.self] = true
+	}
+	return lb.View{Known: s.proof != starting, Members: slices.Sorted(maps.Keys(nodes))}
+}
+
+// fence takes this node out of its own view until it has proved its place again.
+func (s *standing) fence(now time.Duration) {
+	if s.proof != starting {
+		s.proof = fenced
+	}
+	s.book.reset(now)
+}
+
+// setLink notes the carrier of the link. It reports whether that is news.
+func (s *standing) setLink(up bool, now time.Duration) bool {
+	if s.link == up {
+		return false
+	}
+	s.link = up
+	s.fence(now)
+	return true
+}
+
+// begin notes that a gossip runs and has found nobody yet.
+func (s *standing) begin(now time.Duration) {
+	s.runs = true
+	s.book.reset(now)
+}
+
+// end forgets what the gossip knew and holds it as long as the next one is not proven.
+func (s *standing) end(now time.Duration) {
+	s.runs = false
+	if s.proof == proven {
+		s.proof = rebuilding
+	}
+	held := maps.Clone(s.alive)
+	maps.Copy(held, s.held)
+	s.held, s.alive = held, map[string]bool{}
+	s.turns++
+	s.book.reset(now)
+}
+
+// prove ends the search for a proof if there is one, and reports whether it did.
+func (s *standing) prove(now time.Duration) bool {
+	if s.proof == proven || !s.runs || !s.link || !s.book.proven(now) {
+		return false
+	}
+	s.proof, s.held = proven, nil
+	return true
+}
+
+// join notes a member, and where it is.
+func (s *standing) join(p Peer) {
+	if p.Node == s.self {
+		return
+	}
+	s.alive[p.Node] = true
+	s.turns++
+	s.book.learn(p)
+}
+
+// leave notes that a member is gone.
+func (s *standing) leave(node string) {
+	delete(s.alive, node)
+	s.turns++
+}
+
+// count returns the number of nodes to choose the parameters for.
+func (s *standing) count() int {
+	return max(s.book.size(), 1+len(s.alive), 1+len(s.held))
+}
