@@ -1,0 +1,102 @@
+// Copyright The Clarion Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package cluster
+
+import (
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+
+	"github.com/clarion-lb/clarion/api/v1beta1"
+	"github.com/clarion-lb/clarion/internal/lb"
+)
+
+// Objects are the objects of a cluster that Clarion looks at, in any order. Custom resources
+// are those of Clarion's own namespace. Objects are never modified, but what is compiled from
+// them refers to their label maps, so nobody else may modify them either.
+type Objects struct {
+	Settings
+
+	Services []*corev1.Service
+	// EndpointSlices means nothing unless EndpointSlicesListed: no endpoints and endpoints
+	// that are not known yet are two things.
+	EndpointSlices       []*discoveryv1.EndpointSlice
+	EndpointSlicesListed bool
+	// Namespaces are needed where pools select namespaces by label. The speaker, which
+	// allocates nothing, does without.
+	Namespaces []*corev1.Namespace
+	Nodes      []*corev1.Node
+
+	Pools            []*v1beta1.IPAddressPool
+	L2Advertisements []*v1beta1.L2Advertisement
+}
+
+// Settings are the flags that change what objects mean.
+type Settings struct {
+	// LoadBalancerClass selects the Services that are ours: those without a class when it is
+	// "", otherwise those with exactly this class.
+	LoadBalancerClass string
+	// IgnoreExcludeLB disregards the label that excludes nodes from load balancers.
+	IgnoreExcludeLB bool
+}
+
+// Compile says what the objects mean and what is wrong with them. Both results are sorted and
+// do not depend on the order of the objects. A program that compiles again and again uses a
+// Compiler instead.
+func Compile(o Objects) (lb.Snapshot, []lb.Problem) {
+	var c Compiler
+	return c.Compile(o)
+}
+
+// Compiler is Compile with a memory: an object whose UID and resourceVersion it has seen is
+// not compiled again. The results are those of Compile. They share memory from call to call
+// and must not be modified. The zero value is ready; it is not for concurrent use.
+type Compiler struct {
+	settings Settings
+	services serviceTable
+	nodes    nodeTable
+	pools    poolTable
+	l2       l2Table
+	problems []lb.Problem
+}
+
+// Compile is the function Compile.
+func (c *Compiler) Compile(o Objects) (lb.Snapshot, []lb.Problem) {
+	if c.settings != o.Settings {
+		*c = Compiler{settings: o.Settings}
+	}
+	services := c.services.update(&o)
+	c.nodes.update(&o)
+	pools := c.pools.update(&o)
+	l2 := c.l2.update(&o, c.pools.out, pools)
+	if services || pools || l2 {
+		c.problems = slices.Concat(c.pools.problems, c.l2.problems, c.services.problems)
+		slices.SortFunc(c.problems, compareProblems)
+	}
+	return lb.Snapshot{
+		Services: c.services.out,
+		Released: c.services.released,
+		Nodes:    c.nodes.out,
+		Pools:    c.pools.out,
+		L2:       c.l2.out,
+	}, c.problems
+}
+
+// nodeTable compiles the nodes.
+type nodeTable struct {
+	nodes memo[lb.Node]
+	out   []lb.Node
+}
+
+func (t *nodeTable) update(o *Objects) {
+	compile := func(n *corev1.Node) lb.Node { return compileNode(n, o.IgnoreExcludeLB) }
+	if len(update(&t.nodes, o.Nodes, compile, equalNodes)) == 0 {
+		return
+	}
+	t.out = make([]lb.Node, 0, len(t.nodes.order))
+	for _, e := range t.nodes.order {
+		t.out = append(t.out, e.val)
+	}
+}
