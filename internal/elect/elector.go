@@ -91,10 +91,11 @@ func (e *Elector) Owner(addr netip.Addr, set Set) (node string, ok bool) {
 		return "", false
 	}
 	sums := e.row(addr)
-	best := 0
+	best, weight, least := 0, set.candidates[0].Weight, sums[set.columns[0]]
 	for i := 1; i < len(set.candidates); i++ {
-		if e.compare(addr, sums, set, i, best) < 0 {
-			best = i
+		w, s := set.candidates[i].Weight, sums[set.columns[i]]
+		if w > weight || w == weight && (s < least || s == least && e.compare(addr, sums, set, i, best) < 0) {
+			best, weight, least = i, w, s
 		}
 	}
 	return set.candidates[best].Node, true

@@ -1,0 +1,217 @@
+// Copyright The Clarion Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"slices"
+
+	"github.com/clarion-lb/clarion/internal/elect"
+	"github.com/clarion-lb/clarion/internal/lb"
+)
+
+// facts are the inputs of one pass, indexed. Everything in them but self is the same on
+// every speaker with the same view, so that all elect alike.
+type facts struct {
+	self     int // index in nodes, -1 when this node is not in the cluster
+	selfName string
+	services []lb.Service
+	nodes    []node
+	index    map[string]int // node name -> index in nodes
+	spans    []span         // sorted by first address
+	ads      []ad
+	adsOf    [][]int // by pool: the indices of the advertisements that select it
+	classes  map[string]*class
+	elector  *elect.Elector
+}
+
+// node is a node and why it cannot announce anything at all, "" when it can.
+type node struct {
+	name   string
+	reason lb.Reason
+}
+
+// span is one range of a pool.
+type span struct {
+	lb.Range
+	pool int
+}
+
+// ad is an advertisement with its selectors resolved to nodes.
+type ad struct {
+	*lb.L2Advertisement
+	selects []bool // by node
+	weight  []int  // by node
+}
+
+// class is what Services have in common that match the same advertisements.
+type class struct {
+	ads []int
+	// selective is true when an advertisement has serviceSelectors.
+	selective bool
+	selects   []bool // by node: an advertisement allows it
+	weight    []int  // by node
+	// interfaces are those of this node; empty means all.
+	interfaces []string
+	// eligible are the nodes that may announce, endpoints aside.
+	eligible elect.Set
+}
+
+func newFacts(self string, s lb.Snapshot, v lb.View, e *elect.Elector) *facts {
+	f := &facts{
+		self: -1, selfName: self, services: s.Services, elector: e,
+		nodes:   make([]node, len(s.Nodes)),
+		index:   make(map[string]int, len(s.Nodes)),
+		ads:     make([]ad, len(s.L2)),
+		adsOf:   make([][]int, len(s.Pools)),
+		classes: map[string]*class{},
+	}
+	for i := range s.Nodes {
+		n := &s.Nodes[i]
+		f.nodes[i] = node{name: n.Name, reason: nodeReason(n, v)}
+		f.index[n.Name] = i
+	}
+	if i, ok := f.index[self]; ok {
+		f.self = i
+	}
+	for i := range s.L2 {
+		f.ads[i] = resolve(&s.L2[i], s.Nodes)
+	}
+	for i := range s.Pools {
+		for _, r := range s.Pools[i].Ranges {
+			f.spans = append(f.spans, span{r, i})
+		}
+		for k := range s.L2 {
+			if slices.Contains(s.L2[k].Pools, s.Pools[i].Name) {
+				f.adsOf[i] = append(f.adsOf[i], k)
+			}
+		}
+	}
+	slices.SortFunc(f.spans, func(a, b span) int { return a.First.Compare(b.First) })
+	return f
+}
+
+// nodeReason says why a node can announce nothing, "" when it can. Readiness, taints and
+// cordons are not looked at: a node that kubelet has lost may still forward.
+func nodeReason(n *lb.Node, v lb.View) lb.Reason {
+	switch _, alive := slices.BinarySearch(v.Members, n.Name); {
+	case !alive && !v.All:
+		return lb.NoSpeaker
+	case n.NetworkUnavailable:
+		return lb.NodeNetworkUnavailable
+	case n.ExcludedFromLB:
+		return lb.NodeLabeledExcludeBalancers
+	default:
+		return ""
+	}
+}
+
+// resolve applies an advertisement's node selectors. A preference counts only on nodes that
+// the same advertisement allows.
+func resolve(a *lb.L2Advertisement, nodes []lb.Node) ad {
+	r := ad{L2Advertisement: a, selects: make([]bool, len(nodes)), weight: make([]int, len(nodes))}
+	for i := range nodes {
+		labels := nodes[i].Labels
+		if len(a.Nodes) > 0 && !a.Nodes.MatchesAny(labels) {
+			continue
+		}
+		r.selects[i] = true
+		for _, p := range a.Preferred {
+			if p.Nodes.Matches(labels) {
+				r.weight[i] += p.Weight
+			}
+		}
+	}
+	return r
+}
+
+// poolOf returns the pool that holds an address. Whether the pool would hand the address out
+// today does not matter: it is in use.
+func (f *facts) poolOf(addr netip.Addr) (int, bool) {
+	i, found := slices.BinarySearchFunc(f.spans, addr, func(s span, a netip.Addr) int { return s.First.Compare(a) })
+	if !found {
+		i--
+	}
+	if i < 0 || !f.spans[i].Contains(addr) {
+		return 0, false
+	}
+	return f.spans[i].pool, true
+}
+
+// classOf returns the class of a Service for an address of a pool, nil when no advertisement
+// matches.
+func (f *facts) classOf(pool int, svc *lb.Service) *class {
+	var buf [64]int
+	matching := buf[:0]
+	for _, k := range f.adsOf[pool] {
+		if s := f.ads[k].Services; len(s) == 0 || s.MatchesAny(svc.Labels) {
+			matching = append(matching, k)
+		}
+	}
+	if len(matching) == 0 {
+		return nil
+	}
+	return f.class(matching)
+}
+
+// class returns the class of a sorted list of advertisements.
+func (f *facts) class(ads []int) *class {
+	var buf [64]byte
+	key := buf[:0]
+	for _, k := range ads {
+		key = binary.AppendUvarint(key, uint64(k)) //nolint:gosec // an index is not negative
+	}
+	c, ok := f.classes[string(key)]
+	if !ok {
+		c = f.newClass(slices.Clone(ads))
+		f.classes[string(key)] = c
+	}
+	return c
+}
+
+func (f *facts) newClass(ads []int) *class {
+	c := &class{ads: ads, selects: make([]bool, len(f.nodes)), weight: make([]int, len(f.nodes))}
+	for _, k := range ads {
+		a := &f.ads[k]
+		c.selective = c.selective || len(a.Services) > 0
+		for n := range f.nodes {
+			c.selects[n] = c.selects[n] || a.selects[n]
+			c.weight[n] += a.weight[n]
+		}
+	}
+	var eligible []lb.Candidate
+	for n := range f.nodes {
+		if c.allows(f, n) {
+			eligible = append(eligible, lb.Candidate{Node: f.nodes[n].name, Weight: c.weight[n]})
+		}
+	}
+	c.eligible = f.elector.Set(eligible)
+	c.interfaces = f.interfaces(ads)
+	return c
+}
+
+// allows says whether a node may announce for the class, endpoints aside.
+func (c *class) allows(f *facts, n int) bool { return c.selects[n] && f.nodes[n].reason == "" }
+
+// interfaces returns the union of the interfaces that the advertisements name for this node;
+// empty, which means all, when one of them names none.
+func (f *facts) interfaces(ads []int) []string {
+	if f.self < 0 {
+		return nil
+	}
+	var out []string
+	for _, k := range ads {
+		a := &f.ads[k]
+		if !a.selects[f.self] {
+			continue
+		}
+		if len(a.Interfaces) == 0 {
+			return nil
+		}
+		out = append(out, a.Interfaces...)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
