@@ -14,10 +14,12 @@ import (
 // pool is one IPAddressPool compiled as far as it goes without looking at other objects.
 type pool struct {
 	key lb.Key
-	// pool lacks Ranges, and the namespaces that the selectors choose.
+	// pool lacks Ranges, Quotas, and the namespaces that the selectors choose.
 	pool       lb.Pool
 	listed     []listedRange
 	namespaces lb.Selectors
+	quotas     []quota
+	reserved   []lb.Reservation
 	problems   []lb.Problem
 }
 
@@ -39,7 +41,14 @@ func compilePool(in *v1beta1.IPAddressPool) pool {
 			Labels:        in.Labels,
 			AutoAssign:    deref(in.Spec.AutoAssign, true),
 			AvoidBuggyIPs: in.Spec.AvoidBuggyIPs,
+			// The rest are additions to MetalLB.
+			ReservationTime:  duration(r, "spec.reservationTime", in.Spec.ReservationTime),
+			CooldownTime:     duration(r, "spec.cooldownTime", in.Spec.CooldownTime),
+			DualStackPartner: in.Spec.DualStackPartner,
+			PreferColocate:   in.Spec.SharingPolicy == v1beta1.PreferColocate,
 		},
+		quotas:   compileQuotas(r, in.Spec.Quotas),
+		reserved: compileReserved(in.Status.Reserved),
 	}
 	for i, text := range in.Spec.Addresses {
 		field := index("spec.addresses", i)
@@ -67,21 +76,30 @@ func compilePool(in *v1beta1.IPAddressPool) pool {
 	return out
 }
 
-// resolve adds the namespaces that the selectors choose. It copies what it changes.
+// resolve adds the namespaces that selectors choose. It copies what it changes.
 func (p *pool) resolve(namespaces []*entry[namespace]) lb.Pool {
 	out := p.pool
-	if len(p.namespaces) == 0 {
-		return out
+	if len(p.namespaces) > 0 {
+		allocation := *out.Allocation
+		allocation.Namespaces = chosen(allocation.Namespaces, p.namespaces, namespaces)
+		out.Allocation = &allocation
 	}
-	allocation := *out.Allocation
-	names := slices.Clone(allocation.Namespaces)
+	for _, q := range p.quotas {
+		quota := q.Quota
+		quota.Namespaces = chosen(quota.Namespaces, q.selectors, namespaces)
+		out.Quotas = append(out.Quotas, quota)
+	}
+	return out
+}
+
+// chosen returns the names and those of the namespaces that a selector matches, sorted.
+func chosen(names []string, selectors lb.Selectors, namespaces []*entry[namespace]) []string {
+	out := slices.Clone(names)
 	for _, ns := range namespaces {
-		if p.namespaces.MatchesAny(ns.val.labels) {
-			names = append(names, ns.val.name)
+		if selectors.MatchesAny(ns.val.labels) {
+			out = append(out, ns.val.name)
 		}
 	}
-	slices.Sort(names)
-	allocation.Namespaces = slices.Compact(names)
-	out.Allocation = &allocation
-	return out
+	slices.Sort(out)
+	return slices.Compact(out)
 }

@@ -19,6 +19,7 @@ type poolTable struct {
 	namespaces memo[namespace]
 
 	out      []lb.Pool
+	reserved []lb.Reservation
 	problems []lb.Problem
 }
 
@@ -51,7 +52,7 @@ func (t *poolTable) rebuild() {
 	slices.SortFunc(byAge, func(a, b *pool) int {
 		return cmp.Or(a.pool.Created.Compare(b.pool.Created), cmp.Compare(a.pool.Name, b.pool.Name), a.key.Compare(b.key))
 	})
-	t.out, t.problems = make([]lb.Pool, 0, len(byAge)), nil
+	t.out, t.reserved, t.problems = make([]lb.Pool, 0, len(byAge)), nil, nil
 	var held claims
 	named := map[string]lb.Key{}
 	for _, p := range byAge {
@@ -65,8 +66,18 @@ func (t *poolTable) rebuild() {
 			t.out = append(t.out, resolved)
 		}
 		t.problems = append(t.problems, r.problems...)
+		t.reserved = append(t.reserved, p.reserved...)
+	}
+	for _, p := range byAge {
+		if _, usable := named[p.pool.DualStackPartner]; p.pool.DualStackPartner == "" || usable {
+			continue
+		}
+		r := &report{kind: "IPAddressPool", key: p.key}
+		r.field("spec.dualStackPartner", "there is no usable pool %q; create or correct it, or name another", p.pool.DualStackPartner)
+		t.problems = append(t.problems, r.problems...)
 	}
 	slices.SortFunc(t.out, func(a, b lb.Pool) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(t.reserved, compareReservations)
 }
 
 // claim takes the ranges of the pool that nobody holds. Ranges that overlap inside the pool are

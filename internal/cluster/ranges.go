@@ -4,6 +4,7 @@
 package cluster
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -32,7 +33,7 @@ func ParseRange(s string) (lb.Range, error) {
 		return lb.Range{}, err
 	}
 	if mapped := netip.MustParsePrefix("::ffff:0:0/96"); r.Overlaps(rangeOf(mapped)) {
-		return lb.Range{}, errors.New("contains IPv4 addresses in IPv6 form; write IPv4 addresses in IPv4 form")
+		return lb.Range{}, errors.New("contains ::ffff:0:0/96, which stands for IPv4; choose a smaller prefix")
 	}
 	return r, nil
 }
@@ -45,13 +46,10 @@ func notARange(s string) error {
 }
 
 func parseSpan(first, last string) (lb.Range, error) {
-	from, err := parseAddr(first)
-	if err != nil {
-		return lb.Range{}, err
-	}
-	to, err := parseAddr(last)
-	if err != nil {
-		return lb.Range{}, err
+	from, err1 := parseAddr(first)
+	to, err2 := parseAddr(last)
+	if err := cmp.Or(err1, err2); err != nil {
+		return lb.Range{}, fmt.Errorf("is no valid range: %w; write for example 198.51.100.10-198.51.100.50", err)
 	}
 	if from.BitLen() != to.BitLen() {
 		return lb.Range{}, errors.New("begins in one address family and ends in the other; write one range for each family")
@@ -92,7 +90,7 @@ func parseAddr(s string) (netip.Addr, error) {
 		return netip.Addr{}, fmt.Errorf("%q is no IP address", s)
 	}
 	if addr.Zone() != "" {
-		return netip.Addr{}, fmt.Errorf("%q has a zone, which no Service address can have; remove %q", s, "%"+addr.Zone())
+		return netip.Addr{}, fmt.Errorf("%q has a zone, which no Service address can have", s)
 	}
 	return addr.Unmap(), nil
 }

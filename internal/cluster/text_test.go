@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/clarion-lb/clarion/internal/lb"
 )
@@ -23,6 +24,9 @@ func text(s lb.Snapshot, problems []lb.Problem) string {
 	}
 	for i := range s.Pools {
 		w.pool(&s.Pools[i])
+	}
+	for _, r := range s.Reserved {
+		w.line("reserved %s %s until %s cooldown=%v", r.Addr, r.Service, r.Until.UTC().Format(time.RFC3339), r.Cooldown)
 	}
 	for _, n := range s.Nodes {
 		w.line("node %s", n.Name)
@@ -100,6 +104,13 @@ func (w *writer) pool(p *lb.Pool) {
 		w.line("  allocation priority=%d anyNamespace=%v namespaces=%v services=%s",
 			a.Priority, a.AnyNamespace, a.Namespaces, selectors(a.Services))
 	}
+	for _, q := range p.Quotas {
+		w.line("  quota %d anyNamespace=%v namespaces=%v", q.Max, q.AnyNamespace, q.Namespaces)
+	}
+	w.field("reservationTime", p.ReservationTime)
+	w.field("cooldownTime", p.CooldownTime)
+	w.field("dualStackPartner", p.DualStackPartner)
+	w.flag("preferColocate", p.PreferColocate)
 }
 
 func (w *writer) l2(ad *lb.L2Advertisement) {
