@@ -159,12 +159,16 @@ func (p *Pool) Allows(s *Service) bool {
 	if a == nil {
 		return true
 	}
-	if !a.AnyNamespace {
-		if _, found := slices.BinarySearch(a.Namespaces, s.Key.Namespace); !found {
-			return false
-		}
+	return a.AllowsNamespace(s.Key.Namespace) && (len(a.Services) == 0 || a.Services.MatchesAny(s.Labels))
+}
+
+// AllowsNamespace says whether the pool serves Services of a namespace.
+func (a *Allocation) AllowsNamespace(namespace string) bool {
+	if a.AnyNamespace {
+		return true
 	}
-	return len(a.Services) == 0 || a.Services.MatchesAny(s.Labels)
+	_, found := slices.BinarySearch(a.Namespaces, namespace)
+	return found
 }
 
 // Contains says whether the pool may hand out the address: it lies in one of its ranges

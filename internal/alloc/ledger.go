@@ -1,0 +1,199 @@
+// Copyright The Clarion Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package alloc
+
+import (
+	"slices"
+
+	"github.com/clarion-lb/clarion/internal/lb"
+)
+
+// use is one address that somebody has or that is held back.
+type use struct {
+	at    place
+	user  int32  // the first Service on it, or none
+	extra *extra // nil for nearly every address
+}
+
+// extra is what only shared or held back addresses need.
+type extra struct {
+	more  []int32              // Services after the first
+	ports map[lb.Port]struct{} // ports of all of them, kept while there are two or more
+	holds []int32              // indexes into holds.list
+}
+
+func (u *use) more() []int32 {
+	if u.extra == nil {
+		return nil
+	}
+	return u.extra.more
+}
+
+func (u *use) holds() []int32 {
+	if u.extra == nil {
+		return nil
+	}
+	return u.extra.holds
+}
+
+func (u *use) detail() *extra {
+	if u.extra == nil {
+		u.extra = &extra{}
+	}
+	return u.extra
+}
+
+// ledger is who is on which address. Its size is that of what is used, not of the pools.
+type ledger struct {
+	index map[key]int32 // into uses
+	uses  []use
+}
+
+func newLedger(services int) ledger {
+	return ledger{index: make(map[key]int32, services), uses: make([]use, 0, services)}
+}
+
+// find returns the use of an address, nil when there is none. The pointer is valid until the
+// next call of entry.
+func (l *ledger) find(k key) *use {
+	if n, found := l.index[k]; found {
+		return &l.uses[n]
+	}
+	return nil
+}
+
+// entry returns the use of an address and makes one if needed.
+func (l *ledger) entry(at place) *use {
+	if u := l.find(at.key); u != nil {
+		return u
+	}
+	l.index[at.key] = int32(len(l.uses))
+	l.uses = append(l.uses, use{at: at, user: none})
+	return &l.uses[len(l.uses)-1]
+}
+
+// join puts a Service on an address, without asking whether it may be there.
+func (p *planner) join(u *use, i int32) {
+	if u.user == none {
+		u.user = i
+		return
+	}
+	x := u.detail()
+	if x.ports == nil {
+		x.ports = make(map[lb.Port]struct{})
+		addPorts(x.ports, p.svcs[u.user].Ports)
+	}
+	addPorts(x.ports, p.svcs[i].Ports)
+	x.more = append(x.more, i)
+}
+
+// leave takes a Service off an address.
+func (p *planner) leave(u *use, i int32) {
+	more := u.more()
+	if n := slices.Index(more, i); n >= 0 {
+		u.extra.more = slices.Delete(more, n, n+1)
+	} else if len(more) > 0 {
+		u.user, u.extra.more = more[0], more[1:]
+	} else {
+		u.user = none
+	}
+	if u.extra == nil {
+		return
+	}
+	u.extra.ports = nil
+	if len(u.extra.more) > 0 {
+		u.extra.ports = make(map[lb.Port]struct{})
+		addPorts(u.extra.ports, p.svcs[u.user].Ports)
+		for _, m := range u.extra.more {
+			addPorts(u.extra.ports, p.svcs[m].Ports)
+		}
+	}
+}
+
+func addPorts(set map[lb.Port]struct{}, ports []lb.Port) {
+	for _, port := range ports {
+		set[port] = struct{}{}
+	}
+}
+
+// holdsAt says whether a Service is on an address.
+func (p *planner) holdsAt(u *use, i int32) bool { return u.user == i || slices.Contains(u.more(), i) }
+
+// claim gives an address to a Service in the serving half of a Plan, where the numbers that
+// settle counted must be kept up.
+func (p *planner) claim(i int32, at place) {
+	u := p.entry(at)
+	first := u.user == none
+	newcomer := !p.namespaceOn(u, p.svcs[i].Key.Namespace)
+	p.join(u, i)
+	p.count(at, p.svcs[i].Key.Namespace, first, newcomer, +1)
+	if first && p.svcs[i].group != none {
+		p.groups.add(p.svcs[i].group, p.poolAt(at), p.familyAt(at), at, p.svcs[i].ports)
+	}
+}
+
+// unclaim takes an address back from a Service, after which it is free unless it is held back
+// or shared, and what was known to be full must be looked at again.
+func (p *planner) unclaim(i int32, at place) {
+	u := p.entry(at)
+	p.leave(u, i)
+	last := u.user == none
+	gone := !p.namespaceOn(u, p.svcs[i].Key.Namespace)
+	p.count(at, p.svcs[i].Key.Namespace, last, gone, -1)
+	p.groups.forget(p.svcs[i].group, p.poolAt(at), p.familyAt(at), at, last)
+	p.rewind(at)
+	p.candidates.rewind()
+}
+
+// count keeps the number of used addresses of a pool and of the namespaces it limits.
+func (p *planner) count(at place, namespace string, address, ofNamespace bool, by int) {
+	i := p.poolAt(at)
+	if address {
+		p.list[i].assigned[p.familyAt(at)] += int64(by)
+	}
+	if ofNamespace {
+		p.quotas.add(i, namespace, by)
+	}
+}
+
+// namespaceOn says whether a Service of the namespace is on the address.
+func (p *planner) namespaceOn(u *use, namespace string) bool {
+	if u.user == none {
+		return false
+	}
+	if p.svcs[u.user].Key.Namespace == namespace {
+		return true
+	}
+	return slices.ContainsFunc(u.more(), func(i int32) bool { return p.svcs[i].Key.Namespace == namespace })
+}
+
+// tally counts what settle left in place and indexes it for sharing.
+func (p *planner) tally() {
+	for n := range p.uses {
+		u := &p.uses[n]
+		if u.user == none {
+			continue
+		}
+		i, f := p.poolAt(u.at), p.familyAt(u.at)
+		p.list[i].assigned[f]++
+		if p.quotas.limits(i) {
+			p.tallyNamespaces(u, i)
+		}
+		if g := p.svcs[u.user].group; g != none {
+			p.groups.note(g, i, f, u.at)
+		}
+	}
+	p.groups.sort()
+}
+
+func (p *planner) tallyNamespaces(u *use, i int32) {
+	users := append([]int32{u.user}, u.more()...)
+	seen := make(map[string]bool, len(users))
+	for _, m := range users {
+		if ns := p.svcs[m].Key.Namespace; !seen[ns] {
+			seen[ns] = true
+			p.quotas.add(i, ns, 1)
+		}
+	}
+}

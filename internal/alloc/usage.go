@@ -1,0 +1,88 @@
+// Copyright The Clarion Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package alloc
+
+import (
+	"math"
+	"math/bits"
+)
+
+// Usage is how much of a pool is used. Numbers that do not fit are math.MaxInt64.
+type Usage struct {
+	Pool string
+	// AssignedIPv4 and AssignedIPv6 count addresses; one that is shared counts once.
+	AssignedIPv4, AssignedIPv6 int64
+	// AvailableIPv4 and AvailableIPv6 count addresses that a new Service could get.
+	AvailableIPv4, AvailableIPv6 int64
+	// Reserved counts free addresses that are held back by a reservation or a cooldown.
+	Reserved int64
+	// Services is the number of Services that have an address of the pool.
+	Services int
+}
+
+func (p *planner) usage() []Usage {
+	for i := range p.svcs {
+		s := &p.svcs[i]
+		last := none
+		for _, a := range s.addrs {
+			at, _ := p.placeOf(a)
+			if q := p.poolAt(at); q != last {
+				p.list[q].services++
+				last = q
+			}
+		}
+	}
+	out := make([]Usage, len(p.list))
+	for i := range p.list {
+		q := &p.list[i]
+		out[i] = Usage{
+			Pool:          q.Name,
+			AssignedIPv4:  q.assigned[v4],
+			AssignedIPv6:  q.assigned[v6],
+			AvailableIPv4: p.available(q, v4),
+			AvailableIPv6: p.available(q, v6),
+			Reserved:      q.held[v4] + q.held[v6],
+			Services:      q.services,
+		}
+	}
+	return out
+}
+
+func (p *planner) available(q *pool, f family) int64 {
+	n := p.size(q, f)
+	if n == math.MaxInt64 {
+		return n
+	}
+	return n - q.assigned[f] - q.held[f]
+}
+
+// size is the number of addresses of a family that a pool can hand out.
+func (p *planner) size(q *pool, f family) int64 {
+	var sum int64
+	for _, n := range q.spans[f] {
+		size := p.spans[n].size()
+		if size > math.MaxInt64-sum {
+			return math.MaxInt64
+		}
+		sum += size
+	}
+	return sum
+}
+
+// size is MaxInt64 from 2^62 on, as MetalLB counts.
+func (s *span) size() int64 {
+	lo, borrow := bits.Sub64(s.last.lo, s.first.lo, 0)
+	hi, _ := bits.Sub64(s.last.hi, s.first.hi, borrow)
+	if hi > 0 || lo >= 1<<62-1 {
+		return math.MaxInt64
+	}
+	n := int64(lo) + 1
+	if s.avoidBuggy && s.family == v4 {
+		n -= buggyBelow(s.last.lo+1) - buggyBelow(s.first.lo)
+	}
+	return n
+}
+
+// buggyBelow counts the numbers below n that end in 0x00 or 0xff.
+func buggyBelow(n uint64) int64 { return int64((n+0xff)>>8 + n>>8) }
