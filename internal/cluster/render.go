@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -29,6 +30,9 @@ type Verdict struct {
 	Pool    string
 	Reason  lb.Reason
 	Message string
+	// Headline is how Message begins as long as its cause is the same. The rest of it, such as
+	// who else holds what, changes all the time and is no reason to write.
+	Headline string
 }
 
 // Render returns the Service as it shall be written, and false when what is there is right
@@ -82,7 +86,7 @@ func conditionSaysSo(in *corev1.Service, v Verdict) bool {
 		return c == nil
 	default:
 		return c != nil && c.Status == metav1.ConditionFalse &&
-			c.Reason == conditionReason(v.Reason) && c.Message == v.Message
+			c.Reason == conditionReason(v.Reason) && strings.HasPrefix(c.Message, v.Headline)
 	}
 }
 

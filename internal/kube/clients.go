@@ -51,11 +51,11 @@ func Connect(kubeconfig, userAgent string) (Clients, error) {
 			return Clients{}, fmt.Errorf("register kinds: %w", err)
 		}
 	}
-	v1, err := customClient(cfg, scheme, v1beta1.GroupVersion)
+	v1, err := customClient(cfg, scheme, v1beta1.GroupVersion())
 	if err != nil {
 		return Clients{}, err
 	}
-	v2, err := customClient(cfg, scheme, v1beta2.GroupVersion)
+	v2, err := customClient(cfg, scheme, v1beta2.GroupVersion())
 	if err != nil {
 		return Clients{}, err
 	}

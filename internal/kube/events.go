@@ -61,4 +61,3 @@ func CustomRef(apiVersion, kind, namespace, name, uid string) *corev1.ObjectRefe
 		APIVersion: apiVersion, Kind: kind, Namespace: namespace, Name: name, UID: types.UID(uid),
 	}
 }
-

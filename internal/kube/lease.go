@@ -25,12 +25,19 @@ const (
 	retryPeriod   = 500 * time.Millisecond
 )
 
+// Lease names the object that replicas compete for, and this replica.
+type Lease struct {
+	Namespace, Name string
+	Identity        string
+}
+
+// String returns "namespace/name".
+func (l Lease) String() string { return l.Namespace + "/" + l.Name }
+
 // Lead runs work while this process holds the Lease, and returns when ctx ends (the Lease is
 // then released, so that a successor starts at once) or with an error when the Lease was
 // lost: the caller should exit, since its view of the world may be the older one.
-func Lead(ctx context.Context, log *slog.Logger, client kubernetes.Interface, namespace, name, identity string,
-	work func(context.Context) error,
-) error {
+func Lead(ctx context.Context, log *slog.Logger, client kubernetes.Interface, l Lease, work func(context.Context) error) error {
 	// The elector ends the context of its work only after the Lease is gone. The work must
 	// have ended first, or a successor could begin while our last write is on its way.
 	electorCtx, releaseLease := context.WithCancel(context.WithoutCancel(ctx))
@@ -40,8 +47,8 @@ func Lead(ctx context.Context, log *slog.Logger, client kubernetes.Interface, na
 	started := make(chan struct{})
 	done := make(chan struct{})
 	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
-		Name:            name,
-		Lock:            leaseLock(client, namespace, name, identity),
+		Name:            l.Name,
+		Lock:            l.lock(client),
 		LeaseDuration:   leaseDuration,
 		RenewDeadline:   renewDeadline,
 		RetryPeriod:     retryPeriod,
@@ -50,20 +57,20 @@ func Lead(ctx context.Context, log *slog.Logger, client kubernetes.Interface, na
 			OnStartedLeading: func(leading context.Context) {
 				close(started)
 				defer close(done)
-				log.Info("leading", "lease", namespace+"/"+name)
+				log.Info("leading", "lease", l)
 				result = workUntil(ctx, leading, work)
 				releaseLease()
 			},
 			OnStoppedLeading: func() {},
 			OnNewLeader: func(id string) {
-				if id != identity {
+				if id != l.Identity {
 					log.Info("standing by", "leader", id)
 				}
 			},
 		},
 	})
 	if err != nil {
-		return fmt.Errorf("set up lease %s/%s: %w", namespace, name, err)
+		return fmt.Errorf("set up lease %s: %w", l, err)
 	}
 	stop := context.AfterFunc(ctx, func() {
 		select {
@@ -86,7 +93,7 @@ func Lead(ctx context.Context, log *slog.Logger, client kubernetes.Interface, na
 	if result != nil {
 		return result
 	}
-	return fmt.Errorf("lost lease %s/%s", namespace, name)
+	return fmt.Errorf("lost lease %s", l)
 }
 
 // workUntil runs work until the program is asked to stop or the Lease is lost.
@@ -97,10 +104,10 @@ func workUntil(ctx, leading context.Context, work func(context.Context) error) e
 	return work(both)
 }
 
-func leaseLock(client kubernetes.Interface, namespace, name, identity string) resourcelock.Interface {
+func (l Lease) lock(client kubernetes.Interface) resourcelock.Interface {
 	return &resourcelock.LeaseLock{
-		LeaseMeta:  metav1.ObjectMeta{Namespace: namespace, Name: name},
+		LeaseMeta:  metav1.ObjectMeta{Namespace: l.Namespace, Name: l.Name},
 		Client:     client.CoordinationV1(),
-		LockConfig: resourcelock.ResourceLockConfig{Identity: identity},
+		LockConfig: resourcelock.ResourceLockConfig{Identity: l.Identity},
 	}
 }

@@ -39,7 +39,7 @@ type ServiceWriter struct {
 	client  kubernetes.Interface
 	kick    func()
 	overlay *overlay
-	queue   chan *corev1.Service
+	queue   chan Write
 	backoff workqueue.TypedRateLimiter[lb.Key]
 
 	mu      sync.Mutex
@@ -57,7 +57,7 @@ func NewServiceWriter(log *slog.Logger, client kubernetes.Interface, kick func()
 	return &ServiceWriter{
 		log: log, client: client, kick: kick,
 		overlay: newOverlay(),
-		queue:   make(chan *corev1.Service),
+		queue:   make(chan Write),
 		backoff: workqueue.NewTypedItemExponentialFailureRateLimiter[lb.Key](retryFirst, retryMost),
 		delayed: map[lb.Key]time.Time{},
 	}
@@ -77,19 +77,29 @@ func (w *ServiceWriter) Ready(k lb.Key, now time.Time) bool {
 	return (!wait || !now.Before(until)) && !w.overlay.inFlight(k)
 }
 
-// Submit sends the Services' status and annotations, each based on the resource version it
-// carries. It returns at once; call it only for Services that are Ready.
-func (w *ServiceWriter) Submit(ctx context.Context, services []*corev1.Service) {
-	for _, s := range services {
-		w.overlay.begin(s)
+// Write is a Service as it shall be stored: status and annotations count, and the resource
+// version it is based on.
+type Write struct {
+	Service *corev1.Service
+	// Landed is called once the server has stored it, never otherwise, from any goroutine.
+	Landed func()
+}
+
+// Submit queues writes and returns at once; call it only for Services that are Ready.
+func (w *ServiceWriter) Submit(ctx context.Context, writes []Write) {
+	if len(writes) == 0 {
+		return
+	}
+	for _, wr := range writes {
+		w.overlay.begin(wr.Service)
 	}
 	go func() {
-		for i, s := range services {
+		for i, wr := range writes {
 			select {
-			case w.queue <- s:
+			case w.queue <- wr:
 			case <-ctx.Done():
-				for _, rest := range services[i:] {
-					w.overlay.drop(keyOf(rest))
+				for _, rest := range writes[i:] {
+					w.overlay.drop(keyOf(rest.Service))
 				}
 				return
 			}
@@ -104,8 +114,8 @@ func (w *ServiceWriter) Run(ctx context.Context) error {
 		wg.Go(func() {
 			for {
 				select {
-				case s := <-w.queue:
-					w.write(ctx, s)
+				case wr := <-w.queue:
+					w.write(ctx, wr)
 				case <-ctx.Done():
 					return
 				}
@@ -116,8 +126,8 @@ func (w *ServiceWriter) Run(ctx context.Context) error {
 	return nil
 }
 
-func (w *ServiceWriter) write(parent context.Context, svc *corev1.Service) {
-	k := keyOf(svc)
+func (w *ServiceWriter) write(parent context.Context, wr Write) {
+	svc, k := wr.Service, keyOf(wr.Service)
 	ctx, cancel := context.WithTimeout(parent, writeTimeout)
 	defer cancel()
 	result, err := w.client.CoreV1().Services(svc.Namespace).UpdateStatus(ctx, svc, metav1.UpdateOptions{})
@@ -127,6 +137,7 @@ func (w *ServiceWriter) write(parent context.Context, svc *corev1.Service) {
 		stripService(result)
 		w.overlay.landed(result)
 		w.backoff.Forget(k)
+		wr.Landed()
 	case apierrors.IsNotFound(err), apierrors.IsGone(err):
 		w.overlay.drop(k)
 		w.backoff.Forget(k)

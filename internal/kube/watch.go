@@ -56,7 +56,7 @@ type Source[T runtime.Object] struct {
 	Resource  string // plural, lower case
 	Namespace string // "" for all
 	Example   T
-	Strip     func(T)             // drops what the program never reads, to save memory
+	Strip     func(T)               // drops what the program never reads, to save memory
 	Same      func(old, new T) bool // optional: changes that nobody looks at cause no kick
 }
 
@@ -147,4 +147,18 @@ func (w *Watcher) kickWhenSynced(ctx context.Context) {
 		w.log.Info("read the cluster", "took", time.Since(start).Round(time.Millisecond))
 		w.kick()
 	}
+}
+
+func syncedOrUnused[T runtime.Object](s *Store[T]) func() bool {
+	if s == nil {
+		return func() bool { return true }
+	}
+	return s.Synced
+}
+
+func listOrNone[T runtime.Object](s *Store[T]) []T {
+	if s == nil {
+		return nil
+	}
+	return s.List()
 }

@@ -1,0 +1,132 @@
+// Copyright The Clarion Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Command controller gives addresses from the pools to the Services of type LoadBalancer. Several
+// replicas may run; the one that holds the Lease works, the others stand by with warm caches.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/clarion-lb/clarion/internal/cluster"
+	"github.com/clarion-lb/clarion/internal/daemon"
+	"github.com/clarion-lb/clarion/internal/kube"
+)
+
+// version is set at link time.
+var version = "dev" //nolint:gochecknoglobals // the linker can only set a package variable
+
+// leaseName is the Lease that replicas compete for, in Clarion's namespace.
+const leaseName = "clarion-controller"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	err := run(ctx, os.Args[1:], os.Getenv)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "controller:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, getenv func(string) string) error {
+	o, notices, err := parse(args, getenv)
+	if err != nil {
+		return err
+	}
+	log, err := daemon.NewLogger(os.Stderr, o.logLevel)
+	if err != nil {
+		return err
+	}
+	for _, n := range notices {
+		log.Warn(n)
+	}
+	log.Info("starting", "version", version, "namespace", o.namespace, "class", o.class)
+	clients, err := kube.Connect(o.kubeconfig, "clarion-controller/"+version)
+	if err != nil {
+		return err
+	}
+	if o.secret != "" {
+		if err := kube.EnsureMemberlistSecret(ctx, clients.Builtin, o.namespace, o.secret, o.deployment); err != nil {
+			return err
+		}
+	}
+	owner, err := kube.Owner(ctx, clients.Builtin, o.namespace, o.pod)
+	if err != nil {
+		return err
+	}
+
+	kick := make(chan struct{}, 1)
+	kicked := func() {
+		select {
+		case kick <- struct{}{}:
+		default:
+		}
+	}
+	watcher := kube.NewWatcher(log, kicked)
+	sources, err := kube.WatchForAllocation(watcher, clients, o.namespace, cluster.Settings{LoadBalancerClass: o.class})
+	if err != nil {
+		return err
+	}
+	events := kube.NewEvents(log, clients.Builtin, clients.Scheme, "metallb-controller", "")
+	services := kube.NewServiceWriter(log, clients.Builtin, kicked)
+	l := &loop{
+		log: log, kick: kick, sources: sources, services: services,
+		pools:   kube.NewPoolWriter(log, clients.V1beta1, sources.Pools),
+		config:  kube.NewConfigWriter(log, clients.V1beta1, kube.ControllerStateMeta(o.namespace, owner)),
+		notices: newNotices(log, events),
+		metrics: newMetrics(services),
+	}
+
+	g := daemon.NewGroup(ctx)
+	g.Go("watch", watcher.Run)
+	g.Go("events", events.Run)
+	g.Go("lead", func(ctx context.Context) error {
+		return kube.Lead(ctx, log, clients.Builtin, kube.Lease{Namespace: o.namespace, Name: leaseName, Identity: o.identity()}, l.lead)
+	})
+	serveEndpoints(g, log, o, sources, l.metrics)
+	return g.Wait()
+}
+
+// lead runs everything that writes. It returns when the last write has been answered.
+func (l *loop) lead(ctx context.Context) error {
+	g := daemon.NewGroup(ctx)
+	g.Go("service status", l.services.Run)
+	g.Go("pool status", l.pools.Run)
+	g.Go("configuration state", l.config.Run)
+	g.Go("allocation", l.Run)
+	return g.Wait()
+}
+
+func serveEndpoints(g *daemon.Group, log *slog.Logger, o options, sources *kube.Sources, m *metrics) {
+	serve := func(name, addr string, h http.Handler) {
+		g.Go(name, func(ctx context.Context) error { return daemon.Serve(ctx, addr, h) })
+	}
+	alive := func() error { return nil } // a process that answers is alive
+	serve("health", net.JoinHostPort("", strconv.Itoa(o.healthPort)), daemon.Health(alive, sources.Ready))
+	if o.metricsPort != 0 {
+		registry := prometheus.NewRegistry()
+		registry.MustRegister(m, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+		serve("metrics", net.JoinHostPort("", strconv.Itoa(o.metricsPort)),
+			promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}))
+	}
+	if o.pprof != "" {
+		serve("profiles", o.pprof, daemon.Profiles())
+	}
+}

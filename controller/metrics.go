@@ -1,0 +1,88 @@
+// Copyright The Clarion Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/clarion-lb/clarion/internal/alloc"
+	"github.com/clarion-lb/clarion/internal/kube"
+)
+
+// metrics reads the last plan at scrape time. Names and labels are MetalLB's, so that its
+// dashboards and alerts keep working.
+type metrics struct {
+	services *kube.ServiceWriter
+	last     atomic.Pointer[alloc.Result]
+	pools    []poolMetric
+	updates  *prometheus.Desc
+	errors   *prometheus.Desc
+	loaded   *prometheus.Desc
+}
+
+type poolMetric struct {
+	desc *prometheus.Desc
+	of   func(alloc.Usage) int64
+}
+
+func newMetrics(services *kube.ServiceWriter) *metrics {
+	pool := func(name, help string, of func(alloc.Usage) int64) poolMetric {
+		return poolMetric{prometheus.NewDesc("metallb_allocator_"+name, help, []string{"pool"}, nil), of}
+	}
+	return &metrics{
+		services: services,
+		pools: []poolMetric{
+			pool("addresses_total", "Number of addresses that the pool can hand out.",
+				func(u alloc.Usage) int64 { return saturate(total4(u), total6(u)) }),
+			pool("addresses_in_use_total", "Number of addresses of the pool in use.",
+				func(u alloc.Usage) int64 { return saturate(u.AssignedIPv4, u.AssignedIPv6) }),
+			pool("ipv4_addresses_total", "Number of IPv4 addresses that the pool can hand out.", total4),
+			pool("ipv4_addresses_in_use_total", "Number of IPv4 addresses of the pool in use.",
+				func(u alloc.Usage) int64 { return u.AssignedIPv4 }),
+			pool("ipv6_addresses_total", "Number of IPv6 addresses that the pool can hand out.", total6),
+			pool("ipv6_addresses_in_use_total", "Number of IPv6 addresses of the pool in use.",
+				func(u alloc.Usage) int64 { return u.AssignedIPv6 }),
+			pool("services_allocated_total", "Number of Services that have an address of the pool.",
+				func(u alloc.Usage) int64 { return int64(u.Services) }),
+		},
+		updates: prometheus.NewDesc("metallb_k8s_client_updates_total", "Number of Service status writes that the API server stored.", nil, nil),
+		errors:  prometheus.NewDesc("metallb_k8s_client_update_errors_total", "Number of Service status writes that failed or conflicted.", nil, nil),
+		loaded:  prometheus.NewDesc("metallb_k8s_client_config_loaded_bool", "1 once the configuration has been read.", nil, nil),
+	}
+}
+
+func total4(u alloc.Usage) int64 { return saturate(u.AssignedIPv4, u.AvailableIPv4) }
+func total6(u alloc.Usage) int64 { return saturate(u.AssignedIPv6, u.AvailableIPv6) }
+
+// saturate adds counts of which one may be math.MaxInt64, which stands for "at least".
+func saturate(a, b int64) int64 {
+	if sum := a + b; sum >= a {
+		return sum
+	}
+	return max(a, b)
+}
+
+func (m *metrics) observe(r *alloc.Result) { m.last.Store(r) }
+
+// Describe implements prometheus.Collector.
+func (m *metrics) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(m, ch) }
+
+// Collect implements prometheus.Collector.
+func (m *metrics) Collect(ch chan<- prometheus.Metric) {
+	counts := m.services.Counts()
+	ch <- prometheus.MustNewConstMetric(m.updates, prometheus.CounterValue, float64(counts.Updates))
+	ch <- prometheus.MustNewConstMetric(m.errors, prometheus.CounterValue, float64(counts.Errors))
+	last, loaded := m.last.Load(), 0.0
+	if last != nil {
+		loaded = 1
+		for _, u := range last.Usage {
+			for _, p := range m.pools {
+				ch <- prometheus.MustNewConstMetric(p.desc, prometheus.GaugeValue, float64(p.of(u)), u.Pool)
+			}
+		}
+	}
+	ch <- prometheus.MustNewConstMetric(m.loaded, prometheus.GaugeValue, loaded)
+}

@@ -1,0 +1,108 @@
+// Copyright The Clarion Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package cluster
+
+import (
+	"net/netip"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/clarion-lb/clarion/api/v1beta1"
+	"github.com/clarion-lb/clarion/internal/lb"
+)
+
+// ConditionValid is the condition on an IPAddressPool that says whether all of it is in use.
+const ConditionValid = "Valid"
+
+// PoolVerdict is what the controller found out about one pool.
+type PoolVerdict struct {
+	AssignedIPv4, AssignedIPv6   int64
+	AvailableIPv4, AvailableIPv6 int64
+	Reserved                     []lb.Reservation // those of this pool's addresses
+	Problems                     []lb.Problem     // those of this pool
+}
+
+// RenderPool returns the pool with the status that it shall have, and false when it has that
+// already. The input is not changed.
+func RenderPool(in *v1beta1.IPAddressPool, v PoolVerdict, now time.Time) (*v1beta1.IPAddressPool, bool) {
+	status := v1beta1.IPAddressPoolStatus{
+		AssignedIPv4: v.AssignedIPv4, AssignedIPv6: v.AssignedIPv6,
+		AvailableIPv4: v.AvailableIPv4, AvailableIPv6: v.AvailableIPv6,
+		Conditions: in.DeepCopy().Status.Conditions,
+	}
+	for _, r := range v.Reserved {
+		status.Reserved = append(status.Reserved, renderReservation(r))
+	}
+	meta.SetStatusCondition(&status.Conditions, validity(in, v.Problems, now))
+	if reflect.DeepEqual(status, in.Status) {
+		return nil, false
+	}
+	out := *in
+	out.Status = status
+	return &out, true
+}
+
+func validity(in *v1beta1.IPAddressPool, problems []lb.Problem, now time.Time) metav1.Condition {
+	c := metav1.Condition{
+		Type: ConditionValid, Status: metav1.ConditionTrue, Reason: "Accepted",
+		Message: "all addresses are in use", ObservedGeneration: in.Generation,
+		LastTransitionTime: metav1.NewTime(now),
+	}
+	if len(problems) > 0 {
+		c.Status, c.Reason, c.Message = metav1.ConditionFalse, string(lb.InvalidConfiguration), Summary(problems)
+	}
+	return c
+}
+
+// Summary writes problems as one line for a condition or an error summary.
+func Summary(problems []lb.Problem) string {
+	texts := make([]string, 0, len(problems))
+	for _, p := range problems {
+		texts = append(texts, strings.TrimPrefix(p.Field+": "+p.Message, ": "))
+	}
+	return strings.Join(texts, "; ")
+}
+
+// The times in an object have seconds, those of the allocator nanoseconds. A reservation that
+// was stored and read back must not look changed, so what is stored is cut to seconds.
+func renderReservation(r lb.Reservation) v1beta1.ReservedAddress {
+	reason := v1beta1.Reservation
+	if r.Cooldown {
+		reason = v1beta1.Cooldown
+	}
+	return v1beta1.ReservedAddress{
+		Address: r.Addr.String(), Namespace: r.Service.Namespace, Name: r.Service.Name,
+		Until: metav1.NewTime(r.Until.Truncate(time.Second).Local()), Reason: reason,
+	}
+}
+
+// Reservations reads back what RenderPool stored, for a controller that starts. Entries that
+// cannot be read are left out.
+func Reservations(pools []*v1beta1.IPAddressPool) []lb.Reservation {
+	var out []lb.Reservation
+	for _, p := range pools {
+		for _, r := range p.Status.Reserved {
+			addr, err := netip.ParseAddr(r.Address)
+			if err != nil {
+				continue
+			}
+			out = append(out, lb.Reservation{
+				Addr: addr.Unmap(), Service: lb.Key{Namespace: r.Namespace, Name: r.Name},
+				Until: r.Until.Time, Cooldown: r.Reason == v1beta1.Cooldown,
+			})
+		}
+	}
+	slices.SortFunc(out, func(a, b lb.Reservation) int {
+		if c := a.Addr.Compare(b.Addr); c != 0 {
+			return c
+		}
+		return a.Service.Compare(b.Service)
+	})
+	return out
+}
