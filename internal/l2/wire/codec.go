@@ -1,0 +1,171 @@
+// Copyright The Clarion Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package wire
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net"
+	"net/netip"
+
+	"github.com/mdlayher/arp"
+	"github.com/mdlayher/ethernet"
+	"github.com/mdlayher/ndp"
+
+	"github.com/clarion-lb/clarion/internal/l2"
+	"github.com/clarion-lb/clarion/internal/lb"
+)
+
+// The ICMPv6 types of neighbour discovery that matter here (RFC 4861 4.3 and 4.4).
+const (
+	typeNS       = 135
+	typeNA       = 136
+	protoICMPv6  = 58
+	minNDP       = 24 // RFC 4861 7.1.1 and 7.1.2
+	ipv6Version6 = 6
+)
+
+// decode turns a frame into a Query. It is false for whatever is malformed.
+func decode(f lb.Family, b []byte) (l2.Query, bool) {
+	if len(b) < etherLen {
+		return l2.Query{}, false
+	}
+	q := l2.Query{EthDst: l2.MAC(b[0:6]), EthSrc: l2.MAC(b[6:12])}
+	if f == lb.IPv6 {
+		return decodeNDP(q, b[etherLen:])
+	}
+	return decodeARP(q, b[etherLen:])
+}
+
+func decodeARP(q l2.Query, b []byte) (l2.Query, bool) {
+	var p arp.Packet
+	if err := p.UnmarshalBinary(b); err != nil {
+		return q, false
+	}
+	if p.HardwareType != 1 || p.ProtocolType != uint16(ethernet.EtherTypeIPv4) ||
+		p.HardwareAddrLength != 6 || p.IPLength != 4 {
+		return q, false
+	}
+	switch p.Operation {
+	case arp.OperationRequest:
+		q.Kind = l2.ARPRequest
+	case arp.OperationReply:
+		q.Kind = l2.ARPReply
+	default:
+		return q, false
+	}
+	q.Sender, q.SenderMAC, q.Target = p.SenderIP, l2.MAC(p.SenderHardwareAddr), p.TargetIP
+	return q, true
+}
+
+// decodeNDP checks what RFC 4861 7.1.1 and 7.1.2 ask of the form of a message: hop limit
+// 255, checksum, code 0, length, and options of non-zero length.
+func decodeNDP(q l2.Query, b []byte) (l2.Query, bool) {
+	if len(b) < ipv6Len+minNDP || b[0]>>4 != ipv6Version6 || b[6] != protoICMPv6 || b[7] != hopLimit {
+		return q, false
+	}
+	size := int(binary.BigEndian.Uint16(b[4:6]))
+	if size < minNDP || ipv6Len+size > len(b) {
+		return q, false
+	}
+	body := b[ipv6Len : ipv6Len+size]
+	if body[1] != 0 || checksum(b[8:40], body) != 0 {
+		return q, false
+	}
+	msg, err := ndp.ParseMessage(body)
+	if err != nil {
+		return q, false
+	}
+	q.Sender, q.Dst = netip.AddrFrom16([16]byte(b[8:24])), netip.AddrFrom16([16]byte(b[24:40]))
+	switch msg := msg.(type) {
+	case *ndp.NeighborSolicitation:
+		q.Kind, q.Target = l2.NeighborSolicitation, msg.TargetAddress
+		q.SenderMAC, q.HasOption = linkLayer(msg.Options, ndp.Source)
+	case *ndp.NeighborAdvertisement:
+		q.Kind, q.Target, q.SolicitedFlag = l2.NeighborAdvertisement, msg.TargetAddress, msg.Solicited
+		q.SenderMAC, q.HasOption = linkLayer(msg.Options, ndp.Target)
+	default:
+		return q, false
+	}
+	return q, true
+}
+
+func linkLayer(options []ndp.Option, d ndp.Direction) (l2.MAC, bool) {
+	for _, o := range options {
+		if ll, ok := o.(*ndp.LinkLayerAddress); ok && ll.Direction == d && len(ll.Addr) == 6 {
+			return l2.MAC(ll.Addr), true
+		}
+	}
+	return l2.MAC{}, false
+}
+
+// checksum is the Internet checksum over the IPv6 pseudo header and an ICMPv6 message (RFC
+// 4443 2.3). It is 0 when the message carries its correct checksum.
+func checksum(addrs, body []byte) uint16 {
+	sum := uint32(len(body)) + protoICMPv6
+	for _, part := range [][]byte{addrs, body} {
+		for i := 0; i+1 < len(part); i += 2 {
+			sum += uint32(part[i])<<8 | uint32(part[i+1])
+		}
+		if len(part)%2 == 1 {
+			sum += uint32(part[len(part)-1]) << 8
+		}
+	}
+	for sum > 0xffff {
+		sum = sum>>16 + sum&0xffff
+	}
+	return ^uint16(sum)
+}
+
+// encode builds the frame of a Send action.
+func encode(a *l2.Action) ([]byte, error) {
+	f := ethernet.Frame{Destination: a.DstMAC[:], Source: a.MAC[:]}
+	var err error
+	if a.Op == l2.SendARP {
+		f.EtherType = ethernet.EtherTypeARP
+		f.Payload, err = encodeARP(a)
+	} else {
+		f.EtherType = ethernet.EtherTypeIPv6
+		f.Payload, err = encodeNA(a)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("encode %s for %s: %w", a.Op, a.Addr, err)
+	}
+	return f.MarshalBinary()
+}
+
+func encodeARP(a *l2.Action) ([]byte, error) {
+	op := arp.OperationReply
+	if a.Request {
+		op = arp.OperationRequest
+	}
+	// In a gratuitous ARP the target hardware address is "don't care"; the broadcast
+	// address is what most equipment was tested with.
+	p, err := arp.NewPacket(op, net.HardwareAddr(a.MAC[:]), a.Addr, net.HardwareAddr(a.DstMAC[:]), a.Dst)
+	if err != nil {
+		return nil, err
+	}
+	return p.MarshalBinary()
+}
+
+// encodeNA builds an advertisement whose source is the announced address itself, as a host
+// would send it that owns the address (RFC 4861 7.2.4).
+func encodeNA(a *l2.Action) ([]byte, error) {
+	na := &ndp.NeighborAdvertisement{
+		Solicited: a.Solicited, Override: a.Override, TargetAddress: a.Addr,
+		Options: []ndp.Option{&ndp.LinkLayerAddress{Direction: ndp.Target, Addr: a.MAC[:]}},
+	}
+	body, err := ndp.MarshalMessageChecksum(na, a.Addr, a.Dst)
+	if err != nil {
+		return nil, err
+	}
+	b := make([]byte, ipv6Len, ipv6Len+len(body))
+	b[0] = ipv6Version6 << 4
+	binary.BigEndian.PutUint16(b[4:6], uint16(len(body))) //nolint:gosec // 32 bytes
+	b[6], b[7] = protoICMPv6, hopLimit
+	src, dst := a.Addr.As16(), a.Dst.As16()
+	copy(b[8:24], src[:])
+	copy(b[24:40], dst[:])
+	return append(b, body...), nil
+}

@@ -1,0 +1,280 @@
+// Copyright The Clarion Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package wire
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/mdlayher/packet"
+	"golang.org/x/sys/unix"
+
+	"github.com/clarion-lb/clarion/internal/l2"
+	"github.com/clarion-lb/clarion/internal/lb"
+)
+
+// These tests speak through real veth pairs. The whole test binary runs again in a network
+// namespace of its own, which the kernel removes with the process; it needs root and fails
+// without.
+
+const inside = "CLARION_WIRE_TEST_NAMESPACE"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(inside) != "" {
+		os.Exit(m.Run())
+	}
+	cmd := exec.Command(os.Args[0], os.Args[1:]...)
+	cmd.Env = append(os.Environ(), inside+"=1")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
+	err := cmd.Run()
+	if cmd.ProcessState == nil {
+		fmt.Fprintln(os.Stderr, "make a network namespace for the tests, which needs root:", err)
+		os.Exit(1)
+	}
+	os.Exit(cmd.ProcessState.ExitCode())
+}
+
+// The addresses of the segment: node and client at its two ends, and what is announced.
+const (
+	node4, client4 = "10.99.0.1/16", "10.99.0.2/16"
+	node6, client6 = "fd99::1/64", "fd99::2/64"
+	staleMAC       = "02:de:ad:00:00:99"
+)
+
+func vip4() netip.Addr { return netip.MustParseAddr("10.99.1.1") }
+func vip6() netip.Addr { return netip.MustParseAddr("fd99::1:1") }
+
+var segments atomic.Int32 //nolint:gochecknoglobals // unique names for namespaces
+
+// segment is a veth pair between this namespace (the node) and another one (the client).
+type segment struct {
+	t        testing.TB
+	client   string // namespace
+	nodeIf   string
+	clientIf string
+}
+
+func newSegment(t testing.TB) *segment {
+	t.Helper()
+	n := segments.Add(1)
+	s := &segment{
+		t: t, client: fmt.Sprintf("clarion-wire-%d-%d", os.Getpid(), n),
+		nodeIf: fmt.Sprintf("up%d", n), clientIf: "c0",
+	}
+	s.ip("netns", "add", s.client)
+	t.Cleanup(func() {
+		// Removing the link at our end first also removes the client's.
+		_ = exec.Command("ip", "link", "del", s.nodeIf).Run()
+		s.ip("netns", "del", s.client)
+	})
+	s.connect()
+	return s
+}
+
+// connect makes the veth pair and gives both ends their addresses.
+func (s *segment) connect() {
+	s.t.Helper()
+	s.ip("link", "add", s.nodeIf, "type", "veth", "peer", "name", s.clientIf, "netns", s.client)
+	for _, a := range []string{node4, node6} {
+		s.ip("addr", "add", a, "dev", s.nodeIf, "nodad")
+	}
+	s.ip("link", "set", s.nodeIf, "up")
+	for _, a := range []string{client4, client6} {
+		s.ip("-n", s.client, "addr", "add", a, "dev", s.clientIf, "nodad")
+	}
+	s.ip("-n", s.client, "link", "set", s.clientIf, "up")
+	s.within(10*time.Second, "carrier and link-local address", func() bool {
+		l := s.link()
+		return l.Carrier && slices.ContainsFunc(l.Prefixes, func(p netip.Prefix) bool {
+			return p.Addr().Is6() && p.Addr().IsLinkLocalUnicast()
+		})
+	})
+}
+
+func (s *segment) ip(args ...string) string {
+	s.t.Helper()
+	out, err := exec.Command("ip", args...).CombinedOutput()
+	if err != nil {
+		s.t.Fatalf("ip %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// sh runs a shell command at the client.
+func (s *segment) sh(script string) {
+	s.t.Helper()
+	out, err := exec.Command("ip", "netns", "exec", s.client, "bash", "-c", script).CombinedOutput()
+	if err != nil {
+		s.t.Fatalf("client: %s: %v\n%s", script, err, out)
+	}
+}
+
+// links returns the node's interfaces as package link would.
+func (s *segment) links() []lb.Link {
+	s.t.Helper()
+	all, err := net.Interfaces()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	var out []lb.Link
+	for _, i := range all {
+		l := lb.Link{
+			Index: i.Index, Name: i.Name, ARP: i.Flags&net.FlagLoopback == 0,
+			Carrier:   i.Flags&(net.FlagUp|net.FlagRunning) == net.FlagUp|net.FlagRunning,
+			Broadcast: i.Flags&net.FlagBroadcast != 0,
+		}
+		copy(l.HardwareAddr[:], i.HardwareAddr)
+		addrs, err := i.Addrs()
+		if err != nil {
+			continue // deleted meanwhile
+		}
+		for _, a := range addrs {
+			l.Prefixes = append(l.Prefixes, netip.MustParsePrefix(a.String()))
+		}
+		out = append(out, l)
+	}
+	return out
+}
+
+// link returns this segment's interface, the zero link if it is missing.
+func (s *segment) link() lb.Link {
+	s.t.Helper()
+	for _, l := range s.links() {
+		if l.Name == s.nodeIf {
+			return l
+		}
+	}
+	return lb.Link{}
+}
+
+func (s *segment) mac() string { return l2.MAC(s.link().HardwareAddr).String() }
+
+// within waits for a condition of the real world.
+func (s *segment) within(d time.Duration, what string, ok func() bool) {
+	s.t.Helper()
+	for end := time.Now().Add(d); !ok(); {
+		if time.Now().After(end) {
+			s.t.Fatalf("not within %s: %s", d, what)
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+}
+
+// poke makes the client's kernel resolve an address.
+func (s *segment) poke(a netip.Addr) {
+	s.t.Helper()
+	s.sh(fmt.Sprintf("echo x > /dev/udp/%s/9", a))
+}
+
+// neigh returns the client's neighbour entry, such as "lladdr 02:... REACHABLE".
+func (s *segment) neigh(a netip.Addr) string {
+	s.t.Helper()
+	return strings.TrimSpace(s.ip("-n", s.client, "neigh", "show", "to", a.String(), "dev", s.clientIf))
+}
+
+// knows says whether the client has the node's MAC for an address in the given state.
+func (s *segment) knows(a netip.Addr, state string) bool {
+	s.t.Helper()
+	n := s.neigh(a)
+	return strings.Contains(n, s.mac()) && strings.HasSuffix(n, state)
+}
+
+// stale gives the client an old neighbour entry, as after a failover.
+func (s *segment) stale(a netip.Addr, mac string) {
+	s.t.Helper()
+	s.ip("-n", s.client, "neigh", "replace", a.String(), "lladdr", mac, "dev", s.clientIf, "nud", "stale")
+}
+
+// inClient runs f on a thread inside the client's namespace. Sockets made there stay there.
+func (s *segment) inClient(f func() error) {
+	s.t.Helper()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	here, err := os.Open("/proc/thread-self/ns/net")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer here.Close()
+	there, err := os.Open(filepath.Join("/run/netns", s.client))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer there.Close()
+	if err := unix.Setns(int(there.Fd()), unix.CLONE_NEWNET); err != nil {
+		s.t.Fatal(err)
+	}
+	err = f()
+	if back := unix.Setns(int(here.Fd()), unix.CLONE_NEWNET); back != nil {
+		panic(back) // the thread would carry other tests into the wrong namespace
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// clientSocket opens a packet socket at the client's end.
+func (s *segment) clientSocket(proto int) *packet.Conn {
+	s.t.Helper()
+	var conn *packet.Conn
+	s.inClient(func() error {
+		ifi, err := net.InterfaceByName(s.clientIf)
+		if err != nil {
+			return err
+		}
+		conn, err = packet.Listen(ifi, packet.Raw, proto, nil)
+		return err
+	})
+	s.t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// start runs a Wire until the test ends.
+func (s *segment) start(cfg l2.Config) *Wire {
+	s.t.Helper()
+	w, err := New(Options{Machine: cfg, Log: slog.New(slog.NewTextHandler(s.t.Output(), nil))})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- w.Run(ctx) }()
+	s.t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			s.t.Errorf("run: %v", err)
+		}
+	})
+	return w
+}
+
+func observe(t testing.TB, w *Wire) Observation {
+	t.Helper()
+	o, err := w.Observe(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+func announcements(addrs ...netip.Addr) []lb.Announcement {
+	var out []lb.Announcement
+	for _, a := range addrs {
+		out = append(out, lb.Announcement{Addr: a})
+	}
+	return out
+}

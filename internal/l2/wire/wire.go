@@ -1,0 +1,227 @@
+// Copyright The Clarion Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package wire
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/clarion-lb/clarion/internal/l2"
+	"github.com/clarion-lb/clarion/internal/lb"
+)
+
+// Options configures a Wire.
+type Options struct {
+	Machine l2.Config
+	Log     *slog.Logger
+	// Notify is called after a rival was seen or a release ended, so that the caller looks at
+	// Observe again. It runs in the packet loop and must not block. It may be nil.
+	Notify func()
+}
+
+// Wire is the layer 2 speaker of this node. Set, SetLinks, Release and Reannounce return at
+// once; Run carries them out.
+type Wire struct {
+	log    *slog.Logger
+	notify func()
+	mail   *mailbox
+
+	queries  chan l2.Query
+	failures chan failure
+	calls    chan func()
+	left     chan struct{} // closed when Leave is complete
+
+	// Owned by Run.
+	machine *l2.Machine
+	ports   map[portKey]*port
+	readers sync.WaitGroup
+	sent    Sent
+	leaving bool
+}
+
+// Sent counts what happened to frames since the start.
+type Sent struct {
+	Frames uint64
+	Failed uint64 // the kernel took the frame neither at once nor at all: link down, queue full
+	Opens  uint64 // sockets opened, by link and family
+	Broken uint64 // ports that failed and were closed for a retry
+}
+
+type portKey struct {
+	link   int
+	family lb.Family
+}
+
+// failure is a port that cannot go on.
+type failure struct {
+	port *port
+	err  error
+}
+
+// queueLen is how many decoded frames may wait for the loop; more wait in the sockets.
+const queueLen = 1024
+
+// New returns a Wire that announces nothing. The error is a wrong exclusion in the config.
+func New(o Options) (*Wire, error) {
+	m, err := l2.New(o.Machine)
+	if err != nil {
+		return nil, fmt.Errorf("configure layer 2: %w", err)
+	}
+	return &Wire{
+		log:      o.Log,
+		notify:   o.Notify,
+		mail:     newMailbox(),
+		queries:  make(chan l2.Query, queueLen),
+		failures: make(chan failure, queueLen),
+		calls:    make(chan func()),
+		left:     make(chan struct{}),
+		machine:  m,
+		ports:    make(map[portKey]*port),
+	}, nil
+}
+
+// Set gives the whole set of addresses to announce (l2.Machine.Set). The slice belongs to
+// the Wire from now on.
+func (w *Wire) Set(want []lb.Announcement) {
+	w.mail.post(func(l *letter) { l.want, l.hasWant = want, true })
+}
+
+// SetLinks gives all interfaces of the node. Until the first call nothing is announced. The
+// slice belongs to the Wire from now on.
+func (w *Wire) SetLinks(links []lb.Link) {
+	w.mail.post(func(l *letter) { l.links, l.hasLinks = links, true })
+}
+
+// Release begins a planned move of some addresses (l2.Machine.Release). Call it before the
+// Set that no longer holds them.
+func (w *Wire) Release(addrs []netip.Addr) {
+	w.mail.post(func(l *letter) { l.release = append(l.release, addrs...) })
+}
+
+// Reannounce sends a fresh burst for the addresses given, all of them for nil.
+func (w *Wire) Reannounce(addrs []netip.Addr) {
+	w.mail.post(func(l *letter) {
+		l.reannounceAll = l.reannounceAll || addrs == nil
+		l.reannounce = append(l.reannounce, addrs...)
+	})
+}
+
+// Leave releases every address and returns when each has been taken over, or fell silent
+// when its linger was over. Later calls of Set are ignored. Run must still be running.
+func (w *Wire) Leave(ctx context.Context) error {
+	w.mail.post(func(l *letter) { l.leave = true })
+	select {
+	case <-w.left:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("hand over layer 2 addresses: %w", ctx.Err())
+	}
+}
+
+// Observation is what is true on the wire now.
+type Observation struct {
+	Announced []l2.Announced
+	Conflicts []l2.Rival
+	Counters  map[netip.Addr]l2.Counters
+	Sent      Sent
+}
+
+// Observe asks the loop for the present state.
+func (w *Wire) Observe(ctx context.Context) (Observation, error) {
+	var o Observation
+	err := w.call(ctx, func() {
+		o = Observation{
+			Announced: w.machine.Announced(),
+			Conflicts: w.machine.Conflicts(time.Now()),
+			Counters:  w.machine.Counters(),
+			Sent:      w.sent,
+		}
+	})
+	if err != nil {
+		return Observation{}, fmt.Errorf("observe layer 2: %w", err)
+	}
+	return o, nil
+}
+
+// call runs f in the loop and waits for it.
+func (w *Wire) call(ctx context.Context, f func()) error {
+	done := make(chan struct{})
+	select {
+	case w.calls <- func() { f(); close(done) }:
+		<-done
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Run is the loop that owns the machine and the sockets. It returns nil when ctx ends,
+// with all sockets closed; addresses still announced then fall silent without a handover.
+func (w *Wire) Run(ctx context.Context) error {
+	defer w.closeAll()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-w.mail.kick:
+			w.deliver(w.mail.take())
+		case q := <-w.queries:
+			w.do(w.machine.Handle(q, time.Now()))
+		case f := <-w.failures:
+			w.fail(f)
+		case f := <-w.calls:
+			f()
+		case <-timer.C:
+			w.do(w.machine.Tick(time.Now()))
+		}
+		w.settle()
+		if at, ok := w.machine.Deadline(); ok {
+			timer.Reset(time.Until(at))
+		} else {
+			timer.Stop()
+		}
+	}
+}
+
+// deliver hands the news of the callers to the machine. Links come first, so that addresses
+// find them, and releases before the set that no longer holds them.
+func (w *Wire) deliver(l letter) {
+	if l.hasLinks {
+		w.do(w.machine.SetLinks(l.links, time.Now()))
+	}
+	if len(l.release) > 0 {
+		w.do(w.machine.Release(l.release, time.Now()))
+	}
+	if l.hasWant && !w.leaving {
+		w.do(w.machine.Set(l.want, time.Now()))
+	}
+	switch {
+	case l.reannounceAll:
+		w.do(w.machine.Reannounce(nil, time.Now()))
+	case len(l.reannounce) > 0:
+		w.do(w.machine.Reannounce(l.reannounce, time.Now()))
+	}
+	if l.leave && !w.leaving {
+		w.leaving = true
+		w.do(w.machine.Release(nil, time.Now()))
+	}
+}
+
+// settle tells whoever waits in Leave when the last address is gone.
+func (w *Wire) settle() {
+	if !w.leaving || w.machine.Leaving() > 0 {
+		return
+	}
+	select {
+	case <-w.left:
+	default:
+		close(w.left)
+	}
+}
