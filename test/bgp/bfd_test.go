@@ -1,0 +1,281 @@
+// Copyright The Clarion Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package bgp
+
+import (
+	"fmt"
+	"net/netip"
+	"os/exec"
+	"testing"
+	"time"
+
+	"github.com/clarion-lb/clarion/internal/bfd"
+	"github.com/clarion-lb/clarion/internal/bfd/udp"
+)
+
+// quick is BFD at 50 ms x 3.
+var quick = bfd.Params{TransmitInterval: 50 * time.Millisecond, ReceiveInterval: 50 * time.Millisecond, Multiplier: 3, EchoReceive: 50 * time.Millisecond}
+
+func target(peer, local string) udp.Target {
+	t := udp.Target{Name: peer, Peer: netip.MustParseAddr(peer), Params: quick}
+	if local != "" {
+		t.Local = netip.MustParseAddr(local)
+	}
+	return t
+}
+
+// bfdConfig is FRR's side of a session.
+func bfdConfig(peer string, options ...string) string {
+	c := "bfd\n peer " + peer + "\n  receive-interval 50\n  transmit-interval 50\n"
+	for _, o := range options {
+		c += "  " + o + "\n"
+	}
+	return c + "  no shutdown\n exit\nexit\n"
+}
+
+// session returns the state of the only session of a speaker.
+func session(sp *speaker) udp.Status {
+	if st := sp.ask(request{}).BFD; len(st) == 1 {
+		return st[0]
+	}
+	return udp.Status{}
+}
+
+func waitState(t *testing.T, sp *speaker, want bfd.State, within time.Duration) time.Duration {
+	t.Helper()
+	return eventually(t, within, func() string {
+		if st := session(sp); st.Session.State != want || st.Problem != "" {
+			return fmt.Sprintf("session is %s (%s) %s, want %s", st.Session.State, st.Session.Diagnostic, st.Problem, want)
+		}
+		return ""
+	})
+}
+
+func TestBFDWithFRR(t *testing.T) {
+	for _, tc := range []struct {
+		name, ours, theirs, peer, peerLen string
+	}{
+		{"IPv4", "192.0.2.1/24", "192.0.2.2/24", "192.0.2.1", ""},
+		{"IPv6", "2001:db8::1/64", "2001:db8::2/64", "2001:db8::1", ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := newSegment(t)
+			s.host("s", tc.ours)
+			s.host("r", tc.theirs)
+			f := s.startFRR("r", bfdConfig(tc.peer))
+			sp := s.startSpeaker("s")
+			addr := netip.MustParsePrefix(tc.theirs).Addr().String()
+			sp.watch(target(addr, tc.peer))
+			t.Logf("up after %s", waitState(t, sp, bfd.Up, 5*time.Second).Round(time.Millisecond))
+			eventually(t, 2*time.Second, func() string {
+				st := session(sp)
+				if st.Session.Transmit != 50*time.Millisecond || st.Session.Detect != 150*time.Millisecond {
+					return fmt.Sprintf("negotiated %s, detection %s", st.Session.Transmit, st.Session.Detect)
+				}
+				return ""
+			})
+
+			f.stop("bfdd")
+			took := waitState(t, sp, bfd.Down, time.Second)
+			t.Logf("peer stopped: down after %s", took.Round(time.Millisecond))
+			if took > 250*time.Millisecond {
+				t.Errorf("a stopped peer was noticed after %s", took)
+			}
+			if d := session(sp).Session.Diagnostic; d != bfd.DetectionTimeExpired {
+				t.Errorf("diagnostic %s", d)
+			}
+			f.resume("bfdd")
+			waitState(t, sp, bfd.Up, 5*time.Second)
+
+			s.cut("r")
+			took = waitState(t, sp, bfd.Down, time.Second)
+			t.Logf("peer cut off: down after %s", took.Round(time.Millisecond))
+			if took > 250*time.Millisecond {
+				t.Errorf("a cut was noticed after %s", took)
+			}
+			s.heal("r")
+			t.Logf("healed: up after %s", waitState(t, sp, bfd.Up, 5*time.Second).Round(time.Millisecond))
+
+			// FRR must lose us as fast.
+			sp.kill()
+			took = eventually(t, time.Second, func() string {
+				if st := f.bfdStatus(tc.peer); st != "down" {
+					return "FRR says " + st
+				}
+				return ""
+			})
+			t.Logf("speaker killed: FRR down after %s", took.Round(time.Millisecond))
+		})
+	}
+}
+
+func TestBFDAcrossHops(t *testing.T) {
+	s := newSegment(t)
+	s.namespace("far")
+	s.must("ip", "-n", s.ns("far"), "link", "add", "br0", "type", "bridge", "forward_delay", "0")
+	s.must("ip", "-n", s.ns("far"), "link", "set", "br0", "up")
+	s.host("s", "192.0.2.1/24")
+	s.host("hop", "192.0.2.254/24")
+	s.attach("far", "br0", "hop", "eth1", "198.51.100.254/24")
+	s.in("hop", "sysctl", "-qw", "net.ipv4.ip_forward=1")
+	s.namespace("r")
+	s.attach("far", "br0", "r", "eth0", "198.51.100.2/24")
+	s.in("s", "ip", "route", "add", "default", "via", "192.0.2.254")
+	s.in("r", "ip", "route", "add", "default", "via", "198.51.100.254")
+	f := s.startFRR("r", bfdConfig("192.0.2.1 multihop local-address 198.51.100.2"))
+	sp := s.startSpeaker("s")
+	far := target("198.51.100.2", "192.0.2.1")
+	far.MultiHop, far.MinimumTTL = true, 254
+	sp.watch(far)
+	t.Logf("up after %s", waitState(t, sp, bfd.Up, 5*time.Second).Round(time.Millisecond))
+
+	// RFC 5883 5: packets from further away than minimumTtl allows do not count.
+	far.MinimumTTL = 255
+	sp.watch(far)
+	waitState(t, sp, bfd.Down, time.Second)
+	far.MinimumTTL = 254
+	sp.watch(far)
+	waitState(t, sp, bfd.Up, 5*time.Second)
+
+	f.stop("bfdd")
+	took := waitState(t, sp, bfd.Down, time.Second)
+	t.Logf("peer stopped: down after %s", took.Round(time.Millisecond))
+	if took > 250*time.Millisecond {
+		t.Errorf("noticed after %s", took)
+	}
+}
+
+// A packet that has crossed a router must not reach a single-hop session (RFC 5881 5).
+func TestBFDIgnoresForwardedPackets(t *testing.T) {
+	s := newSegment(t)
+	s.host("s", "192.0.2.1/24")
+	s.host("r", "192.0.2.2/24")
+	s.startFRR("r", bfdConfig("192.0.2.1"))
+	s.in("r", "nft", "add table ip m; add chain ip m out { type filter hook output priority 0; }; add rule ip m out udp dport 3784 ip ttl set 254")
+	sp := s.startSpeaker("s")
+	sp.watch(target("192.0.2.2", "192.0.2.1"))
+	waitState(t, sp, bfd.Down, time.Second)
+	always(t, 3*time.Second, func() string {
+		if st := session(sp); st.Session.State != bfd.Down || st.Counters.ControlIn != 0 {
+			return fmt.Sprintf("session is %s after %d packets with TTL 254", st.Session.State, st.Counters.ControlIn)
+		}
+		return ""
+	})
+	s.in("r", "nft", "flush ruleset")
+	waitState(t, sp, bfd.Up, 5*time.Second)
+}
+
+func TestBFDTimersAndModes(t *testing.T) {
+	s := newSegment(t)
+	s.host("s", "192.0.2.1/24")
+	s.host("r", "192.0.2.2/24")
+	f := s.startFRR("r", bfdConfig("192.0.2.1"))
+	sp := s.startSpeaker("s")
+	tg := target("192.0.2.2", "192.0.2.1")
+	tg.Params.Passive = true // FRR speaks first
+	sp.watch(tg)
+	waitState(t, sp, bfd.Up, 5*time.Second)
+
+	// A change of our timers is negotiated without leaving Up.
+	tg.Params.TransmitInterval, tg.Params.ReceiveInterval = 120*time.Millisecond, 110*time.Millisecond
+	sp.watch(tg)
+	eventually(t, 3*time.Second, func() string {
+		st := session(sp)
+		if st.Session.Detect != 330*time.Millisecond || st.Counters.Downs != 0 {
+			return fmt.Sprintf("detection %s, %d downs", st.Session.Detect, st.Counters.Downs)
+		}
+		for _, p := range f.bfdPeers() {
+			if p.RemoteTransmitInterval != 120 || p.RemoteReceiveInterval != 110 {
+				return fmt.Sprintf("FRR knows %+v", p)
+			}
+		}
+		return ""
+	})
+	// The same for FRR's timers.
+	f.configure("bfd", "peer 192.0.2.1", "transmit-interval 200", "detect-multiplier 4")
+	eventually(t, 3*time.Second, func() string {
+		if st := session(sp); st.Session.Detect != 800*time.Millisecond || st.Counters.Downs != 0 {
+			return fmt.Sprintf("detection %s, %d downs", st.Session.Detect, st.Counters.Downs)
+		}
+		return ""
+	})
+	// Removing the target is an administrative down for FRR, not a failure.
+	sp.watch()
+	eventually(t, 2*time.Second, func() string {
+		if st := f.bfdStatus("192.0.2.1"); st != "down" {
+			return "FRR says " + st
+		}
+		return ""
+	})
+	if out := f.vtysh("show bfd peers"); !contains(out, "administratively down") && !contains(out, "Remote diagnostics: administratively") {
+		t.Logf("FRR after the target was removed:\n%s", out)
+		t.Error("FRR was not told that the session is administratively down")
+	}
+}
+
+// FRR 8.4 sends IPv4 echo packets that our kernel forwards back, and IPv6 ones that its peer
+// must return itself.
+func TestBFDReturnsEcho(t *testing.T) {
+	for _, tc := range []struct{ name, ours, theirs string }{
+		{"IPv4", "192.0.2.1/24", "192.0.2.2/24"},
+		{"IPv6", "2001:db8::1/64", "2001:db8::2/64"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := newSegment(t)
+			s.host("s", tc.ours)
+			s.host("r", tc.theirs)
+			s.in("s", "sysctl", "-qw", "net.ipv4.ip_forward=1")
+			ours, theirs := netip.MustParsePrefix(tc.ours).Addr().String(), netip.MustParsePrefix(tc.theirs).Addr().String()
+			f := s.startFRR("r", bfdConfig(ours, "echo-mode", "echo transmit-interval 50", "echo receive-interval 50"))
+			sp := s.startSpeaker("s")
+			sp.watch(target(theirs, ours))
+			waitState(t, sp, bfd.Up, 5*time.Second)
+			eventually(t, 5*time.Second, func() string {
+				var counters []struct {
+					In  int `json:"echo-packet-input"`
+					Out int `json:"echo-packet-output"`
+				}
+				if problem := f.json("show bfd peers counters", &counters); problem != "" {
+					return problem
+				}
+				if len(counters) != 1 || counters[0].In < 40 || counters[0].Out-counters[0].In > 2 {
+					return fmt.Sprintf("FRR's echo packets: %+v", counters)
+				}
+				return ""
+			})
+			if st := session(sp); st.Session.State != bfd.Up || st.Counters.Downs != 0 {
+				t.Errorf("%+v", st)
+			}
+		})
+	}
+}
+
+// 50 ms x 3 must hold while every core is busy.
+func TestBFDUnderLoad(t *testing.T) {
+	if _, err := exec.LookPath("stress-ng"); err != nil {
+		t.Fatalf("stress-ng is not installed (%v): apt-get install stress-ng", err)
+	}
+	s := newSegment(t)
+	s.host("s", "192.0.2.1/24", "2001:db8::1/64")
+	s.host("r", "192.0.2.2/24", "2001:db8::2/64")
+	s.startFRR("r", bfdConfig("192.0.2.1")+bfdConfig("2001:db8::1"))
+	sp := s.startSpeaker("s")
+	sp.watch(target("192.0.2.2", "192.0.2.1"), target("2001:db8::2", "2001:db8::1"))
+	eventually(t, 5*time.Second, func() string {
+		for _, st := range sp.ask(request{}).BFD {
+			if st.Session.State != bfd.Up {
+				return st.Target.Name + " is " + st.Session.State.String()
+			}
+		}
+		return ""
+	})
+	load := s.start("lan", nil, "stress-ng", "--cpu", "4", "--vm", "2", "--vm-bytes", "128M", "--timeout", "20s", "--quiet")
+	<-load.done
+	for _, st := range sp.ask(request{}).BFD {
+		if st.Counters.Downs != 0 {
+			t.Errorf("%s: %d false alarms in 20 s of full load (%s)", st.Target.Name, st.Counters.Downs, st.Session.Diagnostic)
+		}
+		t.Logf("%s: %d packets in, %d out, %d false alarms", st.Target.Name, st.Counters.ControlIn, st.Counters.ControlOut, st.Counters.Downs)
+	}
+}
