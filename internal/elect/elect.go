@@ -15,8 +15,9 @@ import (
 
 // Owner returns the node that owns an address: the candidate with the highest weight, among
 // equals the one whose sha256(node + "#" + address) is lowest. This is MetalLB's election
-// to the bit, so that replacing it moves no address. Of a dual-stack Service both addresses
-// are elected with the first one. ok is false when there is no candidate.
+// to the bit, so that replacing it moves no address; a node that is leaving, which MetalLB
+// does not know, comes after all others. Of a dual-stack Service both addresses are elected
+// with the first one. ok is false when there is no candidate.
 func Owner(addr netip.Addr, candidates []lb.Candidate) (node string, ok bool) {
 	if len(candidates) == 0 {
 		return "", false
@@ -24,7 +25,7 @@ func Owner(addr netip.Addr, candidates []lb.Candidate) (node string, ok bool) {
 	suffix := suffixOf(addr)
 	best, bestSum := candidates[0], sum(candidates[0].Node, suffix)
 	for _, c := range candidates[1:] {
-		if c.Weight < best.Weight {
+		if preference(c) < preference(best) {
 			continue
 		}
 		s := sum(c.Node, suffix)
@@ -57,7 +58,15 @@ func Ranked(addr netip.Addr, candidates []lb.Candidate) []string {
 
 // compare orders candidates for one address, the better one first.
 func compare(a lb.Candidate, aSum [sha256.Size]byte, b lb.Candidate, bSum [sha256.Size]byte) int {
-	return cmp.Or(cmp.Compare(b.Weight, a.Weight), bytes.Compare(aSum[:], bSum[:]), cmp.Compare(a.Node, b.Node))
+	return cmp.Or(cmp.Compare(preference(b), preference(a)), bytes.Compare(aSum[:], bSum[:]), cmp.Compare(a.Node, b.Node))
+}
+
+// preference is what counts before the hash. No sum of weights outweighs leaving.
+func preference(c lb.Candidate) int {
+	if c.Leaving {
+		return c.Weight - 1<<40
+	}
+	return c.Weight
 }
 
 // suffixOf is the part of the hashed text that all candidates of an address share. MetalLB

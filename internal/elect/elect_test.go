@@ -80,12 +80,20 @@ func TestHigherWeightGoesFirst(t *testing.T) {
 	}
 }
 
+func TestLeavingNodeGoesLastWhateverItsWeight(t *testing.T) {
+	addr := netip.MustParseAddr("192.0.2.1") // by hash: c e a d b
+	all := []lb.Candidate{{Node: "node-a", Weight: 500, Leaving: true}, {Node: "node-b"}, {Node: "node-c", Leaving: true}, {Node: "node-d"}}
+	if got, want := strings.Join(Ranked(addr, all), " "), "node-d node-b node-a node-c"; got != want {
+		t.Errorf("Ranked = %s, want %s", got, want)
+	}
+}
+
 // randomCase returns an address and candidates with some equal weights.
 func randomCase(r *rand.Rand) (netip.Addr, []lb.Candidate) {
 	addr := netip.AddrFrom4([4]byte{10, byte(r.Uint32()), byte(r.Uint32()), byte(r.Uint32())})
 	all := make([]lb.Candidate, 1+r.IntN(12))
 	for i := range all {
-		all[i] = lb.Candidate{Node: fmt.Sprintf("n%d-%d", i, r.IntN(1000)), Weight: r.IntN(3) * 10}
+		all[i] = lb.Candidate{Node: fmt.Sprintf("n%d-%d", i, r.IntN(1000)), Weight: r.IntN(3) * 10, Leaving: r.IntN(6) == 0}
 	}
 	return addr, all
 }

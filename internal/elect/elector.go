@@ -91,9 +91,9 @@ func (e *Elector) Owner(addr netip.Addr, set Set) (node string, ok bool) {
 		return "", false
 	}
 	sums := e.row(addr)
-	best, weight, least := 0, set.candidates[0].Weight, sums[set.columns[0]]
+	best, weight, least := 0, preference(set.candidates[0]), sums[set.columns[0]]
 	for i := 1; i < len(set.candidates); i++ {
-		w, s := set.candidates[i].Weight, sums[set.columns[i]]
+		w, s := preference(set.candidates[i]), sums[set.columns[i]]
 		if w > weight || w == weight && (s < least || s == least && e.compare(addr, sums, set, i, best) < 0) {
 			best, weight, least = i, w, s
 		}
@@ -119,8 +119,8 @@ func (e *Elector) Ranked(addr netip.Addr, set Set) []string {
 // compare orders two candidates of a set by their index, the better one first.
 func (e *Elector) compare(addr netip.Addr, sums []uint64, set Set, i, j int) int {
 	a, b := set.candidates[i], set.candidates[j]
-	if a.Weight != b.Weight {
-		return cmp.Compare(b.Weight, a.Weight)
+	if c := cmp.Compare(preference(b), preference(a)); c != 0 {
+		return c
 	}
 	if c := cmp.Compare(sums[set.columns[i]], sums[set.columns[j]]); c != 0 {
 		return c

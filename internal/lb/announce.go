@@ -10,6 +10,17 @@ type Candidate struct {
 	Node string
 	// Weight is the sum of the preferred weights that apply to the node, 0 if none does.
 	Weight int
+	// Leaving is true for a node that was asked to give up its addresses: it owns only what
+	// nobody else can.
+	Leaving bool
+}
+
+// Election is how the owner of an address is chosen beyond the default rule.
+type Election struct {
+	// Balanced spreads addresses so that equally eligible nodes own equally many.
+	Balanced bool
+	// Sticky leaves an address where it is while its owner is eligible.
+	Sticky bool
 }
 
 // Announcement is one address that a node answers for by layer 2.

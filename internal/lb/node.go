@@ -14,6 +14,8 @@ type Node struct {
 	// ExcludedFromLB is true when the node carries the label
 	// node.kubernetes.io/exclude-from-external-load-balancers.
 	ExcludedFromLB bool
+	// Leaving is true while there is a lasting order to move the addresses off the node.
+	Leaving bool
 }
 
 // L2Advertisement is one L2Advertisement with its pool references resolved.
@@ -30,6 +32,8 @@ type L2Advertisement struct {
 	Services Selectors
 	// Preferred adds weight to the nodes that match.
 	Preferred []PreferredNodes
+	// Election holds the options for the addresses that it announces.
+	Election Election
 }
 
 // PreferredNodes is one preferredNodeSelectors entry.
@@ -64,6 +68,11 @@ type View struct {
 	All bool
 	// Members are the names of the nodes whose speaker is alive, sorted, self included.
 	Members []string
+	// Leaving are the members that have said that they are about to go, sorted.
+	Leaving []string
+	// Owners is the record, shared by all speakers, of who owned each address last. Only
+	// addresses with an Election option need it; nil means that nothing is recorded.
+	Owners map[netip.Addr]string
 }
 
 // Link is a network interface of this node, as netlink shows it.
