@@ -14,7 +14,8 @@ import (
 type Item struct {
 	Addr netip.Addr
 	// Key is the address that is hashed: the first one of the Service. An item whose Key is
-	// the Addr of another item goes where that one goes, if it can, and is not counted.
+	// the Addr of another item goes where that one goes, if it can and need not stay where
+	// it is, and is not counted.
 	Key      netip.Addr
 	Set      Set
 	Election lb.Election
@@ -52,10 +53,12 @@ func (e *Elector) Owners(items []Item, current map[netip.Addr]string) []string {
 		e.balance(items, balanced, current, owners)
 	}
 	for _, i := range followers {
-		if owner := owners[leads(items, at, i)]; items[i].Set.keeps(owner) {
-			owners[i] = owner
+		it, leader := &items[i], owners[leads(items, at, i)]
+		stays := it.Election.Sticky && it.Set.keeps(current[it.Addr])
+		if !stays && it.Set.keeps(leader) {
+			owners[i] = leader
 		} else {
-			owners[i] = e.alone(&items[i], current)
+			owners[i] = e.alone(it, current)
 		}
 	}
 	return owners

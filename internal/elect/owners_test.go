@@ -213,14 +213,14 @@ func TestOwnersKeepTheirPromisesOnAnyInput(t *testing.T) {
 func checkItem(t *testing.T, it Item, current, got string) {
 	t.Helper()
 	i := slices.IndexFunc(it.Set.candidates, func(c lb.Candidate) bool { return c.Node == got })
-	switch follows := it.Key != it.Addr; {
+	switch {
 	case i < 0:
 		if len(it.Set.candidates) > 0 || got != "" {
 			t.Errorf("%s is owned by %q, candidates %v", it.Addr, got, it.Set.candidates)
 		}
 	case !it.Set.keeps(got):
 		t.Errorf("%s is owned by %s, which is leaving: %v", it.Addr, got, it.Set.candidates)
-	case it.Election.Sticky && !follows && it.Set.keeps(current) && got != current:
+	case it.Election.Sticky && it.Set.keeps(current) && got != current:
 		t.Errorf("%s is sticky on %s, yet went to %s", it.Addr, current, got)
 	}
 }

@@ -20,11 +20,14 @@ func Explain(self string, s lb.Snapshot, v lb.View, service lb.Key) []Explanatio
 	}
 	f := newFacts(self, s, v, &p.elector)
 	var out []Explanation
-	for _, g := range f.groups() {
+	groups := f.groups()
+	f.elect(groups)
+	for k := range groups {
+		g := &groups[k]
 		for i := range g.members {
 			if m := &g.members[i]; m.svc.Key == service {
 				e := d.Why[m.why]
-				e.Nodes = f.verdicts(&g, m)
+				e.Nodes = f.verdicts(g, m)
 				out = append(out, e)
 			}
 		}
@@ -51,7 +54,7 @@ func (f *facts) verdicts(g *group, m *member) []NodeVerdict {
 	if m.class == nil {
 		return nil // the reason holds for all nodes alike
 	}
-	ranked := f.elector.Ranked(g.key(), f.candidates(g.live()))
+	ranked := f.ranked(g)
 	out := make([]NodeVerdict, len(f.nodes))
 	for n := range f.nodes {
 		v := NodeVerdict{
@@ -65,4 +68,14 @@ func (f *facts) verdicts(g *group, m *member) []NodeVerdict {
 	}
 	slices.SortFunc(out, func(a, b NodeVerdict) int { return cmp.Compare(a.Node, b.Node) })
 	return out
+}
+
+// ranked returns the candidates of a group, the owner first. An election with options may
+// choose another owner than the hash does; the others follow in the order of the hash.
+func (f *facts) ranked(g *group) []string {
+	names := f.elector.Ranked(g.key(), g.set)
+	if i := slices.Index(names, g.owner); i > 0 {
+		names = slices.Insert(slices.Delete(names, i, i+1), 0, g.owner)
+	}
+	return names
 }

@@ -24,13 +24,15 @@ type facts struct {
 	ads      []ad
 	adsOf    [][]int // by pool: the indices of the advertisements that select it
 	classes  map[string]*class
+	recorded map[netip.Addr]string
 	elector  *elect.Elector
 }
 
 // node is a node and why it cannot announce anything at all, "" when it can.
 type node struct {
-	name   string
-	reason lb.Reason
+	name    string
+	reason  lb.Reason
+	leaving bool
 }
 
 // span is one range of a pool.
@@ -48,7 +50,8 @@ type ad struct {
 
 // class is what Services have in common that match the same advertisements.
 type class struct {
-	ads []int
+	ads      []int
+	election lb.Election
 	// selective is true when an advertisement has serviceSelectors.
 	selective bool
 	selects   []bool // by node: an advertisement allows it
@@ -61,7 +64,7 @@ type class struct {
 
 func newFacts(self string, s lb.Snapshot, v lb.View, e *elect.Elector) *facts {
 	f := &facts{
-		self: -1, selfName: self, services: s.Services, elector: e,
+		self: -1, selfName: self, services: s.Services, recorded: v.Owners, elector: e,
 		nodes:   make([]node, len(s.Nodes)),
 		index:   make(map[string]int, len(s.Nodes)),
 		ads:     make([]ad, len(s.L2)),
@@ -70,7 +73,8 @@ func newFacts(self string, s lb.Snapshot, v lb.View, e *elect.Elector) *facts {
 	}
 	for i := range s.Nodes {
 		n := &s.Nodes[i]
-		f.nodes[i] = node{name: n.Name, reason: nodeReason(n, v)}
+		_, going := slices.BinarySearch(v.Leaving, n.Name)
+		f.nodes[i] = node{name: n.Name, reason: nodeReason(n, v), leaving: n.Leaving || going}
 		f.index[n.Name] = i
 	}
 	if i, ok := f.index[self]; ok {
@@ -176,6 +180,8 @@ func (f *facts) newClass(ads []int) *class {
 	for _, k := range ads {
 		a := &f.ads[k]
 		c.selective = c.selective || len(a.Services) > 0
+		c.election.Balanced = c.election.Balanced || a.Election.Balanced
+		c.election.Sticky = c.election.Sticky || a.Election.Sticky
 		for n := range f.nodes {
 			c.selects[n] = c.selects[n] || a.selects[n]
 			c.weight[n] += a.weight[n]
@@ -184,12 +190,17 @@ func (f *facts) newClass(ads []int) *class {
 	var eligible []lb.Candidate
 	for n := range f.nodes {
 		if c.allows(f, n) {
-			eligible = append(eligible, lb.Candidate{Node: f.nodes[n].name, Weight: c.weight[n]})
+			eligible = append(eligible, f.candidate(n, c.weight))
 		}
 	}
 	c.eligible = f.elector.Set(eligible)
 	c.interfaces = f.interfaces(ads)
 	return c
+}
+
+// candidate returns a node as a candidate, given the weights of all nodes.
+func (f *facts) candidate(n int, weight []int) lb.Candidate {
+	return lb.Candidate{Node: f.nodes[n].name, Weight: weight[n], Leaving: f.nodes[n].leaving}
 }
 
 // allows says whether a node may announce for the class, endpoints aside.

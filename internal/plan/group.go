@@ -17,6 +17,11 @@ import (
 type group struct {
 	addr    netip.Addr
 	members []member
+	// live are the members that somebody may announce, set the nodes that may own the
+	// address and owner the one that does, "" when none can.
+	live  []member
+	set   elect.Set
+	owner string
 }
 
 // member is one Service of a group.
@@ -131,13 +136,49 @@ func (g *group) key() netip.Addr {
 	return oldest.Assigned[0].Unmap()
 }
 
-// live returns the members that somebody may announce.
-func (g *group) live() []member {
+// findLive fills live.
+func (g *group) findLive() {
 	dead := func(m member) bool { return m.class == nil }
-	if !slices.ContainsFunc(g.members, dead) {
-		return g.members
+	if g.live = g.members; slices.ContainsFunc(g.members, dead) {
+		g.live = slices.DeleteFunc(slices.Clone(g.members), dead)
 	}
-	return slices.DeleteFunc(slices.Clone(g.members), dead)
+}
+
+// elect fills live, set and owner of all groups.
+func (f *facts) elect(groups []group) {
+	var items []elect.Item
+	var at []int // group by item
+	for i := range groups {
+		g := &groups[i]
+		g.findLive()
+		if len(g.live) == 0 {
+			continue
+		}
+		g.set = f.candidates(g.live)
+		options := g.election()
+		if options == (lb.Election{}) {
+			g.owner, _ = f.elector.Owner(g.key(), g.set)
+			continue
+		}
+		items = append(items, elect.Item{Addr: g.addr, Key: g.key(), Set: g.set, Election: options})
+		at = append(at, i)
+	}
+	if len(items) == 0 {
+		return
+	}
+	for k, owner := range f.elector.Owners(items, f.recorded) {
+		groups[at[k]].owner = owner
+	}
+}
+
+// election joins the options of all advertisements that announce the address.
+func (g *group) election() lb.Election {
+	var out lb.Election
+	for i := range g.live {
+		o := g.live[i].class.election
+		out.Balanced, out.Sticky = out.Balanced || o.Balanced, out.Sticky || o.Sticky
+	}
+	return out
 }
 
 // candidates returns the nodes among which the owner of the address is elected.
@@ -158,7 +199,7 @@ func (f *facts) localCandidates(m *member) []lb.Candidate {
 	var out []lb.Candidate
 	for name, endpoints := range m.svc.Endpoints.Local {
 		if n, ok := f.index[name]; ok && endpoints > 0 && m.class.allows(f, n) {
-			out = append(out, lb.Candidate{Node: name, Weight: m.class.weight[n]})
+			out = append(out, f.candidate(n, m.class.weight))
 		}
 	}
 	return out
@@ -187,19 +228,15 @@ func (f *facts) sharedCandidates(live []member) []lb.Candidate {
 			most, out = served, out[:0]
 		}
 		if served == most {
-			out = append(out, lb.Candidate{Node: f.nodes[n].name, Weight: weight[n]})
+			out = append(out, f.candidate(n, weight))
 		}
 	}
 	return out
 }
 
-// decide elects the owner of a group and writes down what follows for this node.
+// decide writes down what follows for this node from the owner of a group.
 func (f *facts) decide(g *group, d *Desired) {
-	live := g.live()
-	owner := ""
-	if len(live) > 0 {
-		owner, _ = f.elector.Owner(g.key(), f.candidates(live))
-	}
+	owner, live := g.owner, g.live
 	for i := range g.members {
 		e := &d.Why[g.members[i].why]
 		e.Owner, e.Reason = owner, g.members[i].reason

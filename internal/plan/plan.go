@@ -78,6 +78,7 @@ func (p *Planner) ForNode(self string, s lb.Snapshot, v lb.View) Desired {
 	f := newFacts(self, s, v, &p.elector)
 	d := Desired{Known: true, Self: self, Why: f.explanations()}
 	groups := f.groups()
+	f.elect(groups)
 	for i := range groups {
 		f.decide(&groups[i], &d)
 	}

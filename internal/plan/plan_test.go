@@ -117,6 +117,26 @@ func TestWhoAnnounces(t *testing.T) {
 			want: "192.0.2.1 node-c; 2001:db8::1 node-c"},
 		{rule: "a younger sharer moves nothing", services: []lb.Service{younger(shared("a", "192.0.2.1", "2001:db8::1")), shared("b", "2001:db8::1")},
 			want: "192.0.2.1 node-c; 2001:db8::1 node-d"},
+		{rule: "a node that was told to leave owns nothing that another can", services: []lb.Service{newService("a", "192.0.2.1"), local(newService("b", "192.0.2.2"), "node-c")},
+			change: func(s *lb.Snapshot) { s.Nodes[2].Leaving = true }, want: "192.0.2.1 node-e; 192.0.2.2 node-c"},
+		{rule: "a member that is about to go owns nothing that another can", services: []lb.Service{newService("a", "192.0.2.1")},
+			view: &lb.View{Known: true, Members: everyone().Members, Leaving: []string{"node-c", "node-e"}}, want: "192.0.2.1 node-a"},
+		{rule: "the record of owners is not asked without an option", services: []lb.Service{newService("a", "192.0.2.1")},
+			view: &lb.View{Known: true, Members: everyone().Members, Owners: map[netip.Addr]string{netip.MustParseAddr("192.0.2.1"): "node-b"}}, want: "192.0.2.1 node-c"},
+		{rule: "a sticky address stays with its recorded owner", services: []lb.Service{newService("a", "192.0.2.1")},
+			change: func(s *lb.Snapshot) { s.L2[0].Election.Sticky = true },
+			view:   &lb.View{Known: true, Members: everyone().Members, Owners: map[netip.Addr]string{netip.MustParseAddr("192.0.2.1"): "node-b"}}, want: "192.0.2.1 node-b"},
+		{rule: "a sticky address leaves an owner that may not own it", services: []lb.Service{newService("a", "192.0.2.1")},
+			change: func(s *lb.Snapshot) { s.L2[0].Election.Sticky, s.Nodes[1].ExcludedFromLB = true, true },
+			view:   &lb.View{Known: true, Members: everyone().Members, Owners: map[netip.Addr]string{netip.MustParseAddr("192.0.2.1"): "node-b"}}, want: "192.0.2.1 node-c"},
+		{rule: "balanced addresses are spread evenly", services: []lb.Service{newService("a", "192.0.2.1"), newService("b", "192.0.2.3")}, // both of c by hash
+			change: func(s *lb.Snapshot) { s.L2[0].Election.Balanced, s.L2[0].Nodes = true, onNodes("node-c", "node-e") },
+			want:   "192.0.2.1 node-e; 192.0.2.3 node-c"},
+		{rule: "one advertisement with an option is enough", services: []lb.Service{newService("a", "192.0.2.1")},
+			change: func(s *lb.Snapshot) {
+				s.L2 = append(s.L2, lb.L2Advertisement{Name: "z", Pools: []string{"p"}, Election: lb.Election{Sticky: true}})
+			},
+			view: &lb.View{Known: true, Members: everyone().Members, Owners: map[netip.Addr]string{netip.MustParseAddr("192.0.2.1"): "node-b"}}, want: "192.0.2.1 node-b"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.rule, func(t *testing.T) {
