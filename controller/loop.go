@@ -13,6 +13,7 @@ import (
 	"github.com/clarion-lb/clarion/api/v1beta1"
 	"github.com/clarion-lb/clarion/internal/alloc"
 	"github.com/clarion-lb/clarion/internal/cluster"
+	"github.com/clarion-lb/clarion/internal/daemon"
 	"github.com/clarion-lb/clarion/internal/kube"
 	"github.com/clarion-lb/clarion/internal/lb"
 )
@@ -54,7 +55,7 @@ func (l *loop) Run(ctx context.Context) error {
 		if !next.IsZero() {
 			wake.Reset(time.Until(next))
 		}
-		if !rest(ctx, restFactor*time.Since(begin)) {
+		if daemon.Sleep(ctx, restFactor*time.Since(begin)) != nil {
 			return nil
 		}
 	}
@@ -187,17 +188,5 @@ func poolRenderer(result *alloc.Result, pools []lb.Pool, problems []lb.Problem, 
 			return nil, false
 		}
 		return cluster.RenderPool(p, *v, now)
-	}
-}
-
-// rest waits, and returns false when ctx ended.
-func rest(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"cmp"
 	"fmt"
 	"os"
-	"strings"
 
 	"github.com/clarion-lb/clarion/internal/daemon"
 )
@@ -67,16 +66,7 @@ func parse(args []string, getenv func(string) string) (options, []string, error)
 		return o, nil, err
 	}
 	if o.namespace == "" {
-		o.namespace = podNamespace()
+		o.namespace = daemon.PodNamespace()
 	}
 	return o, notices, f.Require("namespace")
-}
-
-// podNamespace is empty outside of a Pod.
-func podNamespace() string {
-	b, err := os.ReadFile("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSpace(string(b))
 }

@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/clarion-lb/clarion/api/v1beta1"
+	"github.com/clarion-lb/clarion/internal/daemon"
 )
 
 // ConfigWriter keeps the ConfigurationState of this program: one object that names every
@@ -61,7 +62,7 @@ func (w *ConfigWriter) Run(ctx context.Context) error {
 			wait = 5 * time.Second
 			wake(w.wake)
 		}
-		if pause(ctx, wait) != nil {
+		if daemon.Sleep(ctx, wait) != nil {
 			return nil
 		}
 	}

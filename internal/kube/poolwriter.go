@@ -13,6 +13,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/clarion-lb/clarion/api/v1beta1"
+	"github.com/clarion-lb/clarion/internal/daemon"
 )
 
 // poolPause is the least time between two rounds of pool status writes. A backlog of
@@ -56,7 +57,7 @@ func (w *PoolWriter) Run(ctx context.Context) error {
 		case <-w.wake:
 		}
 		w.round(ctx)
-		if pause(ctx, poolPause) != nil {
+		if daemon.Sleep(ctx, poolPause) != nil {
 			return nil
 		}
 	}
@@ -89,17 +90,5 @@ func wake(c chan<- struct{}) {
 	select {
 	case c <- struct{}{}:
 	default:
-	}
-}
-
-// pause waits, or returns the context's error if that comes first.
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
 	}
 }

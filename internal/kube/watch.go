@@ -12,7 +12,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/fields"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 	toolscache "k8s.io/client-go/tools/cache"
@@ -55,6 +55,7 @@ type Source[T runtime.Object] struct {
 	Client    rest.Interface
 	Resource  string // plural, lower case
 	Namespace string // "" for all
+	Labels    string // label selector; "" for all
 	Example   T
 	Strip     func(T)               // drops what the program never reads, to save memory
 	Same      func(old, new T) bool // optional: changes that nobody looks at cause no kick
@@ -62,7 +63,8 @@ type Source[T runtime.Object] struct {
 
 // Watch adds an informer for one kind. Call it before Run.
 func Watch[T runtime.Object](w *Watcher, src Source[T]) (Store[T], error) {
-	lw := toolscache.NewListWatchFromClient(src.Client, src.Resource, src.Namespace, fields.Everything())
+	lw := toolscache.NewFilteredListWatchFromClient(src.Client, src.Resource, src.Namespace,
+		func(o *metav1.ListOptions) { o.LabelSelector = src.Labels })
 	inf := toolscache.NewSharedIndexInformer(lw, src.Example, 0, toolscache.Indexers{})
 	if err := inf.SetTransform(func(o any) (any, error) {
 		if t, ok := o.(T); ok {

@@ -1,0 +1,176 @@
+// Copyright The Clarion Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+
+	"github.com/clarion-lb/clarion/api/v1beta1"
+	"github.com/clarion-lb/clarion/internal/daemon"
+	"github.com/clarion-lb/clarion/internal/lb"
+	"github.com/clarion-lb/clarion/internal/plan"
+)
+
+// MetalLB's labels on the status objects of announcements.
+const (
+	labelStatusNode      = "metallb.io/node"
+	labelStatusService   = "metallb.io/service-name"
+	labelStatusNamespace = "metallb.io/service-namespace"
+
+	l2StatusResource = "servicel2statuses"
+)
+
+// l2StatusPause is how long the writer lets things settle before a round. Status objects are
+// for people to read; they must not compete with the Service writes of a mass change.
+const l2StatusPause = time.Second
+
+// L2StatusWriter keeps one ServiceL2Status for each Service that this node announces.
+type L2StatusWriter struct {
+	log       *slog.Logger
+	client    rest.Interface
+	namespace string
+	owner     []metav1.OwnerReference
+	stored    Store[*v1beta1.ServiceL2Status]
+	wake      chan struct{}
+
+	mu     sync.Mutex
+	wanted plan.Desired
+	view   lb.View
+}
+
+// NewL2StatusWriter returns a writer of objects in the namespace, owned by this speaker's Pod.
+func NewL2StatusWriter(w *Watcher, c Clients, namespace string, owner []metav1.OwnerReference, log *slog.Logger) (*L2StatusWriter, error) {
+	out := &L2StatusWriter{
+		log: log, client: c.V1beta1, namespace: namespace, owner: owner, wake: make(chan struct{}, 1),
+	}
+	stored, err := Watch(w, Source[*v1beta1.ServiceL2Status]{
+		Client: c.V1beta1, Resource: l2StatusResource, Namespace: namespace,
+		Example: &v1beta1.ServiceL2Status{}, Strip: stripManaged[*v1beta1.ServiceL2Status],
+		// They are an output: that they changed is no reason to plan anew.
+		Same: func(_, _ *v1beta1.ServiceL2Status) bool { return true },
+	})
+	out.stored = stored
+	return out, err
+}
+
+// Set says what this node announces, and who is alive, from now on.
+func (w *L2StatusWriter) Set(d plan.Desired, v lb.View) {
+	w.mu.Lock()
+	w.wanted, w.view = d, v
+	w.mu.Unlock()
+	wake(w.wake)
+}
+
+// Run writes until ctx ends.
+func (w *L2StatusWriter) Run(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-w.wake:
+		}
+		if daemon.Sleep(ctx, l2StatusPause) != nil {
+			return nil
+		}
+		if err := w.round(ctx); err != nil && ctx.Err() == nil {
+			w.log.Warn("write layer 2 status; trying again", "error", err)
+			wake(w.wake)
+		}
+	}
+}
+
+func (w *L2StatusWriter) round(ctx context.Context) error {
+	w.mu.Lock()
+	desired, view := w.wanted, w.view
+	w.mu.Unlock()
+	if !desired.Known || !w.stored.Synced() {
+		return nil
+	}
+	stored := map[string]*v1beta1.ServiceL2Status{}
+	var existing []plan.L2Status
+	for _, s := range w.stored.List() {
+		stored[s.Name] = s
+		existing = append(existing, readL2Status(s))
+	}
+	var errs []error
+	for _, s := range plan.L2Statuses(desired) {
+		errs = append(errs, w.put(ctx, s, stored[s.Name]))
+	}
+	for _, s := range plan.StaleL2Statuses(desired, view, existing) {
+		err := w.client.Delete().Namespace(w.namespace).Resource(l2StatusResource).Name(s.Name).Do(ctx).Error()
+		if err != nil && !apierrors.IsNotFound(err) {
+			errs = append(errs, fmt.Errorf("delete %s: %w", s.Name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// put makes one object right. Creating needs two requests, because status is a subresource.
+func (w *L2StatusWriter) put(ctx context.Context, s plan.L2Status, stored *v1beta1.ServiceL2Status) error {
+	status := renderL2Status(s)
+	if stored != nil && sameL2Status(stored.Status, status) {
+		return nil
+	}
+	if stored == nil {
+		stored = &v1beta1.ServiceL2Status{}
+		err := w.client.Post().Namespace(w.namespace).Resource(l2StatusResource).Body(&v1beta1.ServiceL2Status{
+			ObjectMeta: metav1.ObjectMeta{
+				Namespace: w.namespace, Name: s.Name, OwnerReferences: w.owner,
+				Labels: map[string]string{
+					labelStatusNode: s.Node, labelStatusService: s.Service.Name, labelStatusNamespace: s.Service.Namespace,
+				},
+			},
+		}).Do(ctx).Into(stored)
+		if apierrors.IsAlreadyExists(err) {
+			err = w.client.Get().Namespace(w.namespace).Resource(l2StatusResource).Name(s.Name).Do(ctx).Into(stored)
+		}
+		if err != nil {
+			return fmt.Errorf("create %s: %w", s.Name, err)
+		}
+	}
+	out := *stored
+	out.Status = status
+	err := w.client.Put().Namespace(w.namespace).Resource(l2StatusResource).Name(s.Name).
+		SubResource("status").Body(&out).Do(ctx).Error()
+	if err != nil && !apierrors.IsConflict(err) { // on conflict our own copy is old, and right soon
+		return fmt.Errorf("update status of %s: %w", s.Name, err)
+	}
+	return nil
+}
+
+func renderL2Status(s plan.L2Status) v1beta1.ServiceL2StatusStatus {
+	out := v1beta1.ServiceL2StatusStatus{
+		Node: s.Node, ServiceName: s.Service.Name, ServiceNamespace: s.Service.Namespace,
+	}
+	for _, i := range s.Interfaces {
+		out.Interfaces = append(out.Interfaces, v1beta1.InterfaceInfo{Name: i})
+	}
+	return out
+}
+
+func readL2Status(s *v1beta1.ServiceL2Status) plan.L2Status {
+	out := plan.L2Status{
+		Name: s.Name, Node: s.Status.Node,
+		Service: lb.Key{Namespace: s.Status.ServiceNamespace, Name: s.Status.ServiceName},
+	}
+	for _, i := range s.Status.Interfaces {
+		out.Interfaces = append(out.Interfaces, i.Name)
+	}
+	return out
+}
+
+func sameL2Status(a, b v1beta1.ServiceL2StatusStatus) bool {
+	return a.Node == b.Node && a.ServiceName == b.ServiceName && a.ServiceNamespace == b.ServiceNamespace &&
+		slices.Equal(a.Interfaces, b.Interfaces)
+}

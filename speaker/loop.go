@@ -1,0 +1,157 @@
+// Copyright The Clarion Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/clarion-lb/clarion/internal/cluster"
+	"github.com/clarion-lb/clarion/internal/daemon"
+	"github.com/clarion-lb/clarion/internal/kube"
+	"github.com/clarion-lb/clarion/internal/l2/wire"
+	"github.com/clarion-lb/clarion/internal/lb"
+	"github.com/clarion-lb/clarion/internal/link"
+	"github.com/clarion-lb/clarion/internal/members"
+	"github.com/clarion-lb/clarion/internal/plan"
+)
+
+// loop is the speaker: on every kick it looks at the whole cluster, plans what this node
+// must announce, and hands the whole answer to the wire.
+type loop struct {
+	log      *slog.Logger
+	node     string
+	bindPort uint16
+	kick     chan struct{}
+
+	sources  *kube.Sources
+	speakers *kube.Speakers // nil without membership
+	members  *members.Members
+	links    *link.Watcher
+	wire     *wire.Wire
+	statuses *kube.L2StatusWriter
+	config   *kube.ConfigWriter
+	events   *kube.Events
+
+	compiler cluster.Compiler
+	planner  plan.Planner
+	last     atomic.Pointer[plan.Desired] // what was set last; the metrics read it
+	waiting  lb.Reason
+}
+
+// restFactor bounds what planning costs under a flood of changes: the loop rests this many
+// times longer than a pass took. With a thousand Services that is a few milliseconds.
+const restFactor = 3
+
+// Run plans until ctx ends. What was announced then stays announced: handing over is the
+// caller's next step.
+func (l *loop) Run(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-l.kick:
+		case <-l.members.Changed():
+		}
+		begin := time.Now()
+		l.pass()
+		if daemon.Sleep(ctx, restFactor*time.Since(begin)) != nil {
+			return nil
+		}
+	}
+}
+
+// pass looks at everything once.
+func (l *loop) pass() {
+	l.tellPeers()
+	objects, known := l.sources.Objects()
+	if !known {
+		l.wait(lb.ClusterUnknown)
+		return
+	}
+	snapshot, problems := l.compiler.Compile(objects)
+	l.config.Set(kube.ConfigState("configReconcilerValid", problems))
+	view := l.members.View()
+	desired := l.planner.ForNode(l.node, snapshot, view)
+	if !desired.Known {
+		l.wait(desired.Waiting) // unknown is not empty: nothing is withdrawn or taken (I7)
+		return
+	}
+	l.wait("")
+	if links, known := l.links.Links(); known {
+		desired = plan.OnLinks(desired, links)
+	}
+	l.apply(desired, view, objects.Services)
+}
+
+func (l *loop) apply(desired plan.Desired, view lb.View, services []*corev1.Service) {
+	var prev plan.Desired
+	if p := l.last.Load(); p != nil {
+		prev = *p
+	}
+	if moved := plan.Handovers(prev, desired); len(moved) > 0 {
+		l.wire.Release(moved)
+	}
+	l.wire.Set(desired.L2)
+	l.last.Store(&desired)
+	l.statuses.Set(desired, view)
+	l.tell(plan.Transitions(prev, desired), services)
+}
+
+// wait logs, once, that an input is missing; "" means that none is.
+func (l *loop) wait(reason lb.Reason) {
+	if reason == l.waiting {
+		return
+	}
+	l.waiting = reason
+	if reason == "" {
+		l.log.Info("everything needed is known")
+		return
+	}
+	l.log.Info("waiting; announcements stay as they are", "reason", reason)
+}
+
+// tellPeers hands the membership the addresses of the other speakers.
+func (l *loop) tellPeers() {
+	if l.speakers == nil {
+		return
+	}
+	speakers, known := l.speakers.List()
+	if !known {
+		return
+	}
+	peers := make([]members.Peer, 0, len(speakers))
+	for _, s := range speakers {
+		addr, _ := netip.ParseAddr(s.IP) // invalid while the Pod has no address yet
+		peers = append(peers, members.Peer{Node: s.Node, Addr: netip.AddrPortFrom(addr, l.bindPort)})
+	}
+	l.members.SetPeers(peers)
+}
+
+func (l *loop) tell(events []plan.Event, services []*corev1.Service) {
+	if len(events) == 0 {
+		return
+	}
+	byKey := make(map[lb.Key]*corev1.Service, len(services))
+	for _, s := range services {
+		byKey[lb.Key{Namespace: s.Namespace, Name: s.Name}] = s
+	}
+	for _, e := range events {
+		l.log.Info(e.Message, "service", e.Service, "reason", e.Reason)
+		svc := byKey[e.Service]
+		if svc == nil { // deleted: there is nothing left to attach an event to
+			continue
+		}
+		kind := corev1.EventTypeNormal
+		if e.Warning {
+			kind = corev1.EventTypeWarning
+		}
+		l.events.Event(kube.ServiceRef(svc.Namespace, svc.Name, string(svc.UID)), kind, string(e.Reason), e.Message)
+	}
+}

@@ -1,0 +1,246 @@
+// Copyright The Clarion Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Command speaker announces, on one node, the addresses of Services that this node owns. It runs
+// in the network namespace of the host and needs the capability NET_RAW.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"hash/fnv"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/clarion-lb/clarion/internal/cluster"
+	"github.com/clarion-lb/clarion/internal/daemon"
+	"github.com/clarion-lb/clarion/internal/kube"
+	"github.com/clarion-lb/clarion/internal/l2"
+	"github.com/clarion-lb/clarion/internal/l2/wire"
+	"github.com/clarion-lb/clarion/internal/lb"
+	"github.com/clarion-lb/clarion/internal/link"
+	"github.com/clarion-lb/clarion/internal/members"
+)
+
+// version is set at link time.
+var version = "dev" //nolint:gochecknoglobals // the linker can only set a package variable
+
+// How long the goodbye to the other speakers and the handover of addresses may take. Both
+// together stay below the two seconds that kubelet grants before it kills.
+const (
+	goodbyeTimeout  = 500 * time.Millisecond
+	handoverTimeout = time.Second
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	err := run(ctx, os.Args[1:], os.Getenv)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "speaker:", err)
+		os.Exit(1)
+	}
+}
+
+func run(stop context.Context, args []string, getenv func(string) string) error {
+	o, notices, err := parse(args, getenv)
+	if err != nil {
+		return err
+	}
+	log, err := daemon.NewLogger(os.Stderr, o.logLevel)
+	if err != nil {
+		return err
+	}
+	log = log.With("node", o.node)
+	for _, n := range notices {
+		log.Warn(n)
+	}
+	log.Info("starting", "version", version, "namespace", o.namespace, "class", o.class)
+	p, err := assemble(stop, o, log)
+	if err != nil {
+		return err
+	}
+	return p.run(stop)
+}
+
+// program is the speaker with all its parts, not yet running.
+type program struct {
+	options
+	log     *slog.Logger
+	watcher *kube.Watcher
+	loop    *loop
+}
+
+func assemble(ctx context.Context, o options, log *slog.Logger) (*program, error) {
+	clients, err := kube.Connect(o.kubeconfig, "clarion-speaker/"+version)
+	if err != nil {
+		return nil, err
+	}
+	owner, err := kube.Owner(ctx, clients.Builtin, o.namespace, o.pod)
+	if err != nil {
+		return nil, err
+	}
+	l := &loop{log: log, node: o.node, bindPort: o.bindPort(), kick: make(chan struct{}, 1)}
+	watcher := kube.NewWatcher(log, l.kicked)
+	if err := l.watch(watcher, clients, o, owner); err != nil {
+		return nil, err
+	}
+	l.members, err = members.New(o.membership(), log)
+	if err != nil {
+		return nil, err
+	}
+	exclude, err := readExcludedInterfaces(o.excludeFile)
+	if err != nil {
+		return nil, err
+	}
+	l.wire, err = wire.New(wire.Options{
+		Machine: l2.Config{Exclude: exclude, Seed: seed(o.node), RefreshMin: o.refresh, RefreshMax: 2 * o.refresh},
+		Log:     log, Notify: l.kicked,
+	})
+	if err != nil {
+		return nil, err
+	}
+	l.links = link.New(log, func(links []lb.Link) {
+		l.wire.SetLinks(links)
+		if bind := o.bind(); bind.IsValid() {
+			l.members.SetLinkUp(members.LinkUp(links, bind.Addr()))
+		}
+		l.kicked()
+	})
+	l.config = kube.NewConfigWriter(log, clients.V1beta1, kube.SpeakerStateMeta(o.namespace, o.node, owner))
+	l.events = kube.NewEvents(log, clients.Builtin, clients.Scheme, "metallb-speaker", o.node)
+	return &program{options: o, log: log, watcher: watcher, loop: l}, nil
+}
+
+func (l *loop) watch(w *kube.Watcher, c kube.Clients, o options, owner []metav1.OwnerReference) error {
+	var err error
+	l.sources, err = kube.WatchForAnnouncement(w, c, o.namespace, cluster.Settings{
+		LoadBalancerClass: o.class, IgnoreExcludeLB: o.ignoreExcludeLB,
+	})
+	if err != nil {
+		return err
+	}
+	if o.bind().IsValid() {
+		speakers, err := kube.WatchSpeakers(w, c, o.namespace, o.mlLabels)
+		if err != nil {
+			return err
+		}
+		l.speakers = &speakers
+	}
+	l.statuses, err = kube.NewL2StatusWriter(w, c, o.namespace, owner, l.log)
+	return err
+}
+
+// kicked says that something changed.
+func (l *loop) kicked() {
+	select {
+	case l.kick <- struct{}{}:
+	default:
+	}
+}
+
+// run runs the parts until one fails or stop ends, then hands over and lets the parts go.
+func (p *program) run(stop context.Context) error {
+	l := p.loop
+	g := daemon.NewGroup(context.WithoutCancel(stop))
+	g.Go("watch", p.watcher.Run)
+	g.Go("links", l.links.Run)
+	g.Go("members", l.members.Run)
+	g.Go("wire", l.wire.Run)
+	g.Go("events", l.events.Run)
+	g.Go("layer 2 status", l.statuses.Run)
+	g.Go("configuration state", l.config.Run)
+	g.Go("announce", func(ctx context.Context) error {
+		both, cancel := context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(stop, cancel)()
+		if err := l.Run(both); err != nil || ctx.Err() != nil {
+			return err
+		}
+		p.handOver(ctx)
+		return nil
+	})
+	p.serve(g)
+	return g.Wait()
+}
+
+// handOver leaves in an order that loses no packet: the loop has stopped looking at the view,
+// the others are told, and the wire goes on answering until the new owners have spoken.
+func (p *program) handOver(ctx context.Context) {
+	begin := time.Now()
+	goodbye, cancel := context.WithTimeout(ctx, goodbyeTimeout)
+	defer cancel()
+	if err := p.loop.members.Leave(goodbye); err != nil {
+		p.log.Warn("say goodbye to the other speakers", "error", err)
+	}
+	linger, cancel := context.WithTimeout(ctx, handoverTimeout)
+	defer cancel()
+	if err := p.loop.wire.Leave(linger); err != nil {
+		p.log.Warn("leave", "error", err)
+	}
+	p.log.Info("handed over", "took", time.Since(begin).Round(time.Millisecond))
+}
+
+func (p *program) serve(g *daemon.Group) {
+	serve := func(name, addr string, h http.Handler) {
+		g.Go(name, func(ctx context.Context) error { return daemon.Serve(ctx, addr, h) })
+	}
+	alive := func() error { return nil } // a process that answers is alive
+	serve("health", net.JoinHostPort("127.0.0.1", strconv.Itoa(p.healthPort)), daemon.Health(alive, p.loop.ready))
+	if p.metricsPort != 0 {
+		registry := prometheus.NewRegistry()
+		registry.MustRegister(newMetrics(p.loop), collectors.NewGoCollector(),
+			collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+		serve("metrics", net.JoinHostPort(p.host, strconv.Itoa(p.metricsPort)),
+			promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorLog: slog.NewLogLogger(p.log.Handler(), slog.LevelWarn)}))
+	}
+	if p.pprof != "" {
+		serve("profiles", p.pprof, daemon.Profiles())
+	}
+}
+
+// ready says whether the loop has something to stand on.
+func (l *loop) ready() error {
+	if err := l.sources.Ready(); err != nil {
+		return err
+	}
+	if !l.members.View().Known {
+		return errors.New("membership not proven yet")
+	}
+	return nil
+}
+
+// seed gives each node its own jitter, the same after every restart.
+func seed(node string) uint64 {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(node)) // never fails
+	return h.Sum64()
+}
+
+// bind is where the membership listens; invalid when it is off.
+func (o options) bind() netip.AddrPort {
+	if o.mlBindAddr == "" || o.mlLabels == "" {
+		return netip.AddrPort{}
+	}
+	addr, err := netip.ParseAddr(o.mlBindAddr)
+	if err != nil { // parse has checked it
+		return netip.AddrPort{}
+	}
+	return netip.AddrPortFrom(addr, o.bindPort())
+}

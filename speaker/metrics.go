@@ -1,0 +1,91 @@
+// Copyright The Clarion Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/clarion-lb/clarion/internal/l2"
+	"github.com/clarion-lb/clarion/internal/lb"
+)
+
+// scrapeTimeout bounds how long a scrape waits for the packet loop.
+const scrapeTimeout = 2 * time.Second
+
+// metrics reads the last plan and the wire's counters at scrape time. Names and labels are
+// MetalLB's.
+type metrics struct {
+	loop      *loop
+	announced *prometheus.Desc
+	loaded    *prometheus.Desc
+	stale     *prometheus.Desc
+	layer2    []layer2Metric
+}
+
+type layer2Metric struct {
+	desc *prometheus.Desc
+	of   func(l2.Counters) uint64
+}
+
+func newMetrics(l *loop) *metrics {
+	layer2 := func(name, help string, of func(l2.Counters) uint64) layer2Metric {
+		return layer2Metric{prometheus.NewDesc("metallb_layer2_"+name, help, []string{"ip"}, nil), of}
+	}
+	return &metrics{
+		loop: l,
+		announced: prometheus.NewDesc("metallb_speaker_announced",
+			"1 for each address of a Service that this node announces.", []string{"service", "protocol", "node", "ip"}, nil),
+		loaded: prometheus.NewDesc("metallb_k8s_client_config_loaded_bool",
+			"1 once the configuration has been read and applied.", nil, nil),
+		stale: prometheus.NewDesc("metallb_k8s_client_config_stale_bool",
+			"Always 0: an object that cannot be used is left out alone and never holds back the others.", nil, nil),
+		layer2: []layer2Metric{
+			layer2("requests_received", "Number of ARP requests and neighbour solicitations for the address.",
+				func(c l2.Counters) uint64 { return c.Requests }),
+			layer2("responses_sent", "Number of ARP replies and solicited neighbour advertisements sent for the address.",
+				func(c l2.Counters) uint64 { return c.Responses }),
+			layer2("gratuitous_sent", "Number of gratuitous ARP frames and unsolicited neighbour advertisements sent for the address.",
+				func(c l2.Counters) uint64 { return c.Gratuitous }),
+		},
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (m *metrics) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(m, ch) }
+
+// Collect implements prometheus.Collector.
+func (m *metrics) Collect(ch chan<- prometheus.Metric) {
+	ch <- prometheus.MustNewConstMetric(m.stale, prometheus.GaugeValue, 0)
+	desired := m.loop.last.Load()
+	if desired == nil {
+		ch <- prometheus.MustNewConstMetric(m.loaded, prometheus.GaugeValue, 0)
+		return
+	}
+	ch <- prometheus.MustNewConstMetric(m.loaded, prometheus.GaugeValue, 1)
+	for _, a := range desired.L2 {
+		for _, k := range a.Services {
+			m.gauge(ch, k, a)
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
+	defer cancel()
+	seen, err := m.loop.wire.Observe(ctx)
+	if err != nil {
+		ch <- prometheus.NewInvalidMetric(m.layer2[0].desc, err)
+		return
+	}
+	for addr, c := range seen.Counters {
+		for _, l := range m.layer2 {
+			ch <- prometheus.MustNewConstMetric(l.desc, prometheus.CounterValue, float64(l.of(c)), addr.String())
+		}
+	}
+}
+
+func (m *metrics) gauge(ch chan<- prometheus.Metric, service lb.Key, a lb.Announcement) {
+	ch <- prometheus.MustNewConstMetric(m.announced, prometheus.GaugeValue, 1,
+		service.String(), "layer2", m.loop.node, a.Addr.String())
+}

@@ -1,0 +1,144 @@
+// Copyright The Clarion Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"time"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/clarion-lb/clarion/internal/daemon"
+	"github.com/clarion-lb/clarion/internal/members"
+)
+
+// options are the flags of MetalLB's speaker that have a meaning here, and --kubeconfig.
+type options struct {
+	namespace, class      string
+	node, pod, host       string
+	kubeconfig            string
+	logLevel              string
+	pprof                 string
+	metricsPort           int
+	healthPort            int
+	ignoreExcludeLB       bool
+	excludeFile           string
+	refreshSeconds        int
+	refresh               time.Duration
+	mlBindAddr, mlLabels  string
+	mlBindPort            int
+	mlKeyPath, mlFilePath string
+	mlWAN                 bool
+}
+
+func (o options) bindPort() uint16 { return uint16(o.mlBindPort) } //nolint:gosec // checked by parse
+
+func (o options) membership() members.Config {
+	return members.Config{
+		Node: o.node, Bind: o.bind(), KeyPath: o.mlKeyPath, FilePath: o.mlFilePath, WAN: o.mlWAN,
+	}
+}
+
+func parse(args []string, getenv func(string) string) (options, []string, error) {
+	var o options
+	f := daemon.NewFlags("speaker", getenv)
+	o.define(f)
+	notices, err := f.Parse(args)
+	if err != nil {
+		return o, nil, err
+	}
+	if o.namespace == "" {
+		o.namespace = daemon.PodNamespace()
+	}
+	if err := f.Require("namespace", "node-name"); err != nil {
+		return o, nil, err
+	}
+	o.refresh = time.Duration(o.refreshSeconds) * time.Second
+	if o.refreshSeconds == 0 {
+		o.refresh = -1
+	}
+	return o, notices, o.check()
+}
+
+func (o *options) define(f *daemon.Flags) {
+	f.StringVar(&o.namespace, "namespace", "", "namespace of Clarion and its configuration; default: that of the Pod")
+	f.StringVar(&o.class, "lb-class", "", "spec.loadBalancerClass of the Services to serve; empty: Services without a class")
+	f.StringVar(&o.node, "node-name", "", "name of this node's Node object")
+	f.StringVar(&o.pod, "pod-name", "", "name of this Pod, the owner of its status objects")
+	f.StringVar(&o.host, "host", "", "address for Prometheus metrics; empty: all")
+	f.StringVar(&o.kubeconfig, "kubeconfig", "", "path of a kubeconfig; empty: the Pod's service account")
+	f.StringVar(&o.logLevel, "log-level", "info", "one of "+daemon.LogLevels)
+	f.StringVar(&o.pprof, "pprof-bind-address", "", "address for net/http/pprof, such as localhost:6060; empty: off")
+	f.IntVar(&o.metricsPort, "port", 9120, "port for Prometheus metrics; 0: off")
+	f.IntVar(&o.healthPort, "health-probe-port", 17472, "port for /healthz and /readyz on 127.0.0.1")
+	f.BoolVar(&o.ignoreExcludeLB, "ignore-exclude-lb", false, "announce also from nodes labelled node.kubernetes.io/exclude-from-external-load-balancers")
+	f.StringVar(&o.excludeFile, "exclude-interfaces-path", "/etc/metallb/excludel2.yaml", "file with the list announcedInterfacesToExclude of regular expressions")
+	f.IntVar(&o.refreshSeconds, "gratuitous-arp-interval", 60, "seconds, at least, between unasked announcements of an address in quiet times (at most twice as many); 0: none")
+	f.StringVar(&o.mlBindAddr, "ml-bindaddr", "", "address of this node for the membership; empty: no membership, every node counts as alive")
+	f.IntVar(&o.mlBindPort, "ml-bindport", members.DefaultPort, "TCP and UDP port of the membership")
+	f.StringVar(&o.mlLabels, "ml-labels", "", "label selector of the speakers' Pods; empty: no membership")
+	f.StringVar(&o.mlKeyPath, "ml-secret-key-path", "", "folder or file with the mounted memberlist Secret; empty: no encryption")
+	f.StringVar(&o.mlFilePath, "ml-config-path", "/etc/metallb/memberlist/config.json", "file with MetalLB's memberlist settings, if it exists")
+	f.BoolVar(&o.mlWAN, "ml-wan-config", false, "settings for speakers that are far apart; they detect a dead node in tens of seconds")
+	f.Env("namespace", "METALLB_NAMESPACE")
+	f.Env("node-name", "METALLB_NODE_NAME")
+	f.Env("pod-name", "METALLB_POD_NAME")
+	f.Env("host", "METALLB_HOST")
+	f.Env("gratuitous-arp-interval", "METALLB_GRATUITOUS_ARP_INTERVAL")
+	f.Env("ml-bindaddr", "METALLB_ML_BIND_ADDR")
+	f.Env("ml-bindport", "METALLB_ML_BIND_PORT")
+	f.Env("ml-labels", "METALLB_ML_LABELS")
+	f.Env("ml-secret-key-path", "METALLB_ML_SECRET_KEY_PATH")
+
+	const noFRR = "there is no FRR to configure"
+	for _, name := range []string{"bgp-debounce-timeout", "frrk8s-namespace", "frrk8s-secret-passthrough"} {
+		f.Ignore(name, noFRR)
+	}
+	const plainMetrics = "metrics are served in clear text by this version"
+	for _, name := range []string{"tls-min-version", "tls-cipher-suites", "tls-curve-preferences", "metrics-cert-dir"} {
+		f.Ignore(name, plainMetrics)
+	}
+}
+
+// check finds values that a flag package cannot.
+func (o options) check() error {
+	var errs []error
+	if o.mlBindAddr != "" {
+		if _, err := netip.ParseAddr(o.mlBindAddr); err != nil {
+			errs = append(errs, fmt.Errorf("--ml-bindaddr: %w", err))
+		}
+	}
+	if o.mlBindPort < 1 || o.mlBindPort > 65535 {
+		errs = append(errs, fmt.Errorf("--ml-bindport %d is not between 1 and 65535", o.mlBindPort))
+	}
+	if o.refreshSeconds < 0 {
+		errs = append(errs, fmt.Errorf("--gratuitous-arp-interval %d is negative", o.refreshSeconds))
+	}
+	return errors.Join(errs...)
+}
+
+// readExcludedInterfaces returns the expressions of MetalLB's file, or nil, which stands for
+// the defaults, when there is no file.
+func readExcludedInterfaces(path string) ([]string, error) {
+	data, err := os.ReadFile(path) //nolint:gosec // the path is the operator's
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read excluded interfaces: %w", err)
+	}
+	var file struct {
+		Exclude []string `json:"announcedInterfacesToExclude"`
+	}
+	if err := yaml.UnmarshalStrict(data, &file); err != nil {
+		return nil, fmt.Errorf("read excluded interfaces from %s: %w", path, err)
+	}
+	if file.Exclude == nil {
+		return []string{}, nil // a file that excludes nothing
+	}
+	return file.Exclude, nil
+}
