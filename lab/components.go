@@ -4,32 +4,41 @@
 package main
 
 import (
-	"os"
-
-	_ "github.com/spf13/cobra"
-	_ "github.com/vishvananda/netlink"
-	_ "github.com/vishvananda/netns"
-	"go.etcd.io/etcd/server/v3/embed"
-	_ "golang.org/x/sys/unix"
-	_ "k8s.io/client-go/kubernetes"
 	"k8s.io/component-base/cli"
 	_ "k8s.io/component-base/logs/json/register"
 	_ "k8s.io/component-base/metrics/prometheus/clientgo"
 	_ "k8s.io/component-base/metrics/prometheus/version"
 	kubectl "k8s.io/kubectl/pkg/cmd"
+	kubectlutil "k8s.io/kubectl/pkg/cmd/util"
 	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
 	manager "k8s.io/kubernetes/cmd/kube-controller-manager/app"
 	proxy "k8s.io/kubernetes/cmd/kube-proxy/app"
 	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
+
+	"github.com/clarion-lb/clarion/lab/internal/kubelet"
+	"github.com/clarion-lb/clarion/lab/internal/sandbox"
+	"github.com/clarion-lb/clarion/lab/internal/workload"
 )
 
-func components() map[string]func() int {
-	_ = embed.NewConfig
+// programs are what the one binary can be, by the name in argv[0]. Only this
+// file imports the large Kubernetes programs.
+func programs() map[string]func() int {
 	return map[string]func() int{
+		"etcd":                    runEtcd,
 		"kube-apiserver":          func() int { return cli.Run(apiserver.NewAPIServerCommand()) },
 		"kube-controller-manager": func() int { return cli.Run(manager.NewControllerManagerCommand()) },
 		"kube-scheduler":          func() int { return cli.Run(scheduler.NewSchedulerCommand()) },
 		"kube-proxy":              func() int { return cli.Run(proxy.NewProxyCommand()) },
-		"kubectl":                 func() int { _ = os.Args; return cli.Run(kubectl.NewDefaultKubectlCommand()) },
+		"kubectl":                 runKubectl,
+		"kubelet":                 kubelet.Main,
+		workload.Program:          workload.Main,
+		sandbox.Program:           sandbox.Main,
 	}
+}
+
+func runKubectl() int {
+	if err := cli.RunNoErrOutput(kubectl.NewDefaultKubectlCommand()); err != nil {
+		kubectlutil.CheckErr(err) // prints and exits with kubectl's own code
+	}
+	return 0
 }
