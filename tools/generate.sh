@@ -8,30 +8,33 @@
 #   tools/generate.sh verify   write them elsewhere, and fail if that differs from what is here
 set -eu
 cd "$(dirname "$0")/.."
+root=$PWD
 
 # The generator is pinned in tools/go.mod; go builds nothing when bin/ is up to date.
 mkdir -p bin
 (cd tools && go build -o ../bin/controller-gen sigs.k8s.io/controller-tools/cmd/controller-gen)
 
-generate() {
-	bin/controller-gen object:headerFile=tools/header.txt paths=./api/... "$@"
-}
+# Everything is generated in a copy first, so that a mistake in api/ breaks nothing here, and
+# the CRD of a kind that is gone does not stay behind.
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+mkdir "$tmp/tools"
+cp -r go.mod go.sum api "$tmp/"
+cp tools/header.txt "$tmp/tools/"
+rm -f "$tmp"/api/*/zz_generated.deepcopy.go
+(cd "$tmp" && "$root/bin/controller-gen" object:headerFile=tools/header.txt \
+	crd:maxDescLen=2000 output:crd:dir=config/crd/bases paths=./api/...)
 
 case "${1:-write}" in
 write)
-	# A kind that is gone must not leave its CRD behind.
 	mkdir -p config/crd/bases
 	rm -f config/crd/bases/*.yaml
-	generate crd:maxDescLen=2000 output:crd:dir=config/crd/bases
+	cp "$tmp"/config/crd/bases/*.yaml config/crd/bases/
+	for package in "$tmp"/api/*; do
+		cp "$package/zz_generated.deepcopy.go" "api/$(basename "$package")/"
+	done
 	;;
 verify)
-	tmp=$(mktemp -d)
-	trap 'rm -rf "$tmp"' EXIT
-	cp -r go.mod go.sum api "$tmp/"
-	mkdir -p "$tmp/tools" "$tmp/bin"
-	cp tools/header.txt "$tmp/tools/"
-	cp bin/controller-gen "$tmp/bin/"
-	(cd "$tmp" && generate crd:maxDescLen=2000 output:crd:dir=config/crd/bases)
 	for path in api config/crd/bases; do
 		if ! diff -ru "$path" "$tmp/$path"; then
 			echo "generated files under $path are not up to date: run 'make generate' and commit the result" >&2

@@ -13,12 +13,14 @@ type BGPAdvertisementSpec struct {
 	// +optional
 	// +kubebuilder:default:=32
 	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:XValidation:rule=`self <= 32`,message="aggregationLength is the length of an IPv4 prefix: at most 32"
 	AggregationLength *int32 `json:"aggregationLength,omitempty"`
 
 	// AggregationLengthV6 is the length of the IPv6 prefix that is advertised for an address. 128,
 	// the default, advertises the address alone.
 	// +optional
 	// +kubebuilder:default:=128
+	// +kubebuilder:validation:XValidation:rule=`self >= 0 && self <= 128`,message="aggregationLengthV6 is the length of an IPv6 prefix: at most 128"
 	AggregationLengthV6 *int32 `json:"aggregationLengthV6,omitempty"`
 
 	// LocalPref is the LOCAL_PREF attribute on iBGP sessions; higher is preferred. Absent or 0
@@ -28,6 +30,10 @@ type BGPAdvertisementSpec struct {
 
 	// Communities to attach: `65000:100`, `large:65000:1:2`, or the alias of a Community object.
 	// +optional
+	// An UPDATE message has no room for more communities than this.
+	// +kubebuilder:validation:MaxItems=1024
+	// +kubebuilder:validation:items:MaxLength=256
+	// +kubebuilder:validation:items:XValidation:rule=`!self.matches('^([0-9]+|large):') || self.matches('^(([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]):([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])|large(:([0-9]{1,9}|[1-3][0-9]{9}|4[0-2][0-9]{8})){3})$')`,message="a community is 65000:100, with two numbers up to 65535, or large:65000:1:2, with three up to 4294967295, or the name of an alias"
 	Communities []string `json:"communities,omitempty"`
 
 	// IPAddressPools whose addresses are advertised, by name. Together with the selectors, which

@@ -8,6 +8,14 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // BGPPeerSpec says how to reach a BGP router and what to tell it. It has every field of
 // v1beta2, under the same names and with the same meaning: the API server converts between the
 // versions by changing nothing but apiVersion, so what one version can hold the other must too.
+// +kubebuilder:validation:XValidation:rule=`self.myASN != 0`,message="myASN must not be 0: set the AS number of this side"
+// +kubebuilder:validation:XValidation:rule=`(has(self.peerASN) && self.peerASN != 0) || has(self.dynamicASN)`,message="peerASN and dynamicASN are both missing: set one of them"
+// +kubebuilder:validation:XValidation:rule=`!has(self.peerASN) || self.peerASN == 0 || !has(self.dynamicASN)`,message="peerASN and dynamicASN exclude each other: remove one of them"
+// +kubebuilder:validation:XValidation:rule=`(has(self.peerAddress) && size(self.peerAddress) > 0) || (has(self.interface) && size(self.interface) > 0)`,message="peerAddress and interface are both missing: set one of them"
+// +kubebuilder:validation:XValidation:rule=`!(has(self.peerAddress) && size(self.peerAddress) > 0) || !(has(self.interface) && size(self.interface) > 0)`,message="peerAddress and interface exclude each other: remove one of them"
+// +kubebuilder:validation:XValidation:rule=`!has(self.ebgpMultiHop) || !self.ebgpMultiHop || !has(self.peerASN) || self.peerASN != self.myASN`,message="ebgpMultiHop is for peers of another AS: remove it, or correct peerASN or myASN"
+// +kubebuilder:validation:XValidation:rule=`!(has(self.password) && size(self.password) > 0) || !has(self.passwordSecret) || !has(self.passwordSecret.name) || size(self.passwordSecret.name) == 0`,message="password and passwordSecret exclude each other: remove one of them"
+// +kubebuilder:validation:XValidation:rule=`!has(self.holdTime) || !has(self.keepaliveTime) || duration(self.keepaliveTime) <= duration(self.holdTime)`,message="keepaliveTime must not exceed holdTime: a third of it is usual"
 type BGPPeerSpec struct {
 	// MyASN is the AS number of this side.
 	// +kubebuilder:validation:Required
@@ -37,6 +45,8 @@ type BGPPeerSpec struct {
 
 	// Address is the IP address of the peer. Either this or `interface`.
 	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule=`size(self) == 0 || self.matches('^(((25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])[.]){3}(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])|(([0-9A-Fa-f]{1,4}:){6}([0-9A-Fa-f]{1,4}:[0-9A-Fa-f]{1,4}|[0-9.]{7,15})|([0-9A-Fa-f]{1,4}(:[0-9A-Fa-f]{1,4})*)?::(([0-9A-Fa-f]{1,4}:)*([0-9A-Fa-f]{1,4}|[0-9.]{7,15}))?))$')`,message="peerAddress must be an IP address such as 192.0.2.1"
 	Address string `json:"peerAddress,omitempty"`
 
 	// Interface is the name of the interface that an unnumbered session uses. Either this or
@@ -47,6 +57,8 @@ type BGPPeerSpec struct {
 	// SrcAddress is the local IP address of the session. Absent means the one that the route to
 	// the peer gives.
 	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule=`size(self) == 0 || self.matches('^(((25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])[.]){3}(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])|(([0-9A-Fa-f]{1,4}:){6}([0-9A-Fa-f]{1,4}:[0-9A-Fa-f]{1,4}|[0-9.]{7,15})|([0-9A-Fa-f]{1,4}(:[0-9A-Fa-f]{1,4})*)?::(([0-9A-Fa-f]{1,4}:)*([0-9A-Fa-f]{1,4}|[0-9.]{7,15}))?))$')`,message="sourceAddress must be an IP address such as 192.0.2.1"
 	SrcAddress string `json:"sourceAddress,omitempty"`
 
 	// Port of the peer. 0 means 179.
@@ -58,20 +70,26 @@ type BGPPeerSpec struct {
 	// HoldTime that is asked for: 0, or 3 s and more. Absent means three times `keepaliveTime`, or
 	// 90 s if that is absent too.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule=`duration(self) == duration('0s') || duration(self) >= duration('3s')`,message="holdTime must be 0s, or 3s and more"
 	HoldTime *metav1.Duration `json:"holdTime,omitempty"`
 
 	// KeepaliveTime is the interval between keepalives, at most `holdTime`. Absent means a third of
 	// it.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule=`duration(self) >= duration('0s')`,message="keepaliveTime must not be negative"
 	KeepaliveTime *metav1.Duration `json:"keepaliveTime,omitempty"`
 
 	// ConnectTime is the wait between attempts to connect, 1 s to 65535 s in whole seconds.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule=`duration(self) >= duration('1s') && duration(self) <= duration('65535s')`,message="connectTime must be from 1s to 65535s"
+	// +kubebuilder:validation:XValidation:rule=`duration(self).getMilliseconds() == duration(self).getSeconds() * 1000`,message="connectTime must be in whole seconds"
 	ConnectTime *metav1.Duration `json:"connectTime,omitempty"`
 
 	// RouterID of this side, in the form of an IPv4 address. Absent means that the speaker
 	// chooses one for its node.
 	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule=`size(self) == 0 || self.matches('^(((25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])[.]){3}(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])|(([0-9A-Fa-f]{1,4}:){6}([0-9A-Fa-f]{1,4}:[0-9A-Fa-f]{1,4}|[0-9.]{7,15})|([0-9A-Fa-f]{1,4}(:[0-9A-Fa-f]{1,4})*)?::(([0-9A-Fa-f]{1,4}:)*([0-9A-Fa-f]{1,4}|[0-9.]{7,15}))?))$')`,message="routerID must be written as an IP address, such as 192.0.2.1"
 	RouterID string `json:"routerID,omitempty"`
 
 	// NodeSelectors select the nodes that open a session by their labels. One match is enough.
@@ -95,6 +113,7 @@ type BGPPeerSpec struct {
 	// EnableGracefulRestart asks the peer to keep our routes while the speaker restarts. It cannot
 	// be changed.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule=`self == oldSelf`,message="enableGracefulRestart cannot be changed: delete the BGPPeer and create it anew"
 	EnableGracefulRestart bool `json:"enableGracefulRestart,omitempty"`
 
 	// EBGPMultiHop allows a peer of another AS to be more than one hop away.

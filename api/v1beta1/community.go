@@ -9,10 +9,12 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 type CommunitySpec struct {
 	// Communities that BGPAdvertisements can refer to by name.
 	// +optional
+	// +kubebuilder:validation:MaxItems=4096
 	Communities []CommunityAlias `json:"communities,omitempty"`
 }
 
 // CommunityAlias is a name for a BGP community.
+// +kubebuilder:validation:XValidation:rule=`has(self.value) && (self.value.matches('^(([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]):([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])|large(:([0-9]{1,9}|[1-3][0-9]{9}|4[0-2][0-9]{8})){3})$'))`,message="value must be a community such as 65000:100, with two numbers up to 65535, or a large one such as large:65000:1:2, with three up to 4294967295"
 type CommunityAlias struct {
 	// Name that BGPAdvertisements use. Unique among all Community objects.
 	// +optional
@@ -20,6 +22,7 @@ type CommunityAlias struct {
 
 	// Value is a community such as `65000:100` or a large community such as `large:65000:1:2`.
 	// +optional
+	// +kubebuilder:validation:MaxLength=64
 	Value string `json:"value,omitempty"`
 }
 

@@ -11,6 +11,13 @@ type IPAddressPoolSpec struct {
 	// range (`198.51.100.10-198.51.100.50`). Host bits of a prefix are ignored. A single address
 	// is written as `/32` or `/128`. Pools must not overlap.
 	// +kubebuilder:validation:Required
+	// +kubebuilder:validation:MaxItems=4096
+	// +kubebuilder:validation:items:MaxLength=128
+	// +kubebuilder:validation:XValidation:rule=`size(self) > 0`,message="must have at least one prefix or range"
+	// +kubebuilder:validation:items:XValidation:rule=`self.contains('-') || self.matches('^([0-9]{1,3}([.][0-9]{1,3}){3}/([12]?[0-9]|3[0-2])|[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*/([1-9]?[0-9]|1[01][0-9]|12[0-8]))$')`,message="must be a prefix such as 192.0.2.0/24 or 2001:db8::/64, or a range such as 192.0.2.10-192.0.2.20; write a single address with /32 or /128"
+	// +kubebuilder:validation:items:XValidation:rule=`!self.contains('-') || self.matches('^[ \t]*([0-9]{1,3}([.][0-9]{1,3}){3}[ \t]*-[ \t]*[0-9]{1,3}([.][0-9]{1,3}){3}|[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*[ \t]*-[ \t]*[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*)[ \t]*$')`,message="a range is two addresses of one family, such as 192.0.2.10-192.0.2.20"
+	// +kubebuilder:validation:items:XValidation:rule=`!self.matches('(25[6-9]|2[6-9][0-9]|[3-9][0-9]{2})[.]|[.](25[6-9]|2[6-9][0-9]|[3-9][0-9]{2})|:::|::[^-]*::|[0-9A-Fa-f]{5}')`,message="holds something that is no IP address"
+	// +kubebuilder:validation:items:XValidation:rule=`!self.matches('^ *[0-9]{1,3}([.][0-9]{1,3}){3} *- *[0-9]{1,3}([.][0-9]{1,3}){3} *$') || [self.replace(' ', '').replace('-', '.').split('.')].all(o, int(o[0]) * 16777216 + int(o[1]) * 65536 + int(o[2]) * 256 + int(o[3]) <= int(o[4]) * 16777216 + int(o[5]) * 65536 + int(o[6]) * 256 + int(o[7]))`,message="the range ends before it begins: exchange its two addresses"
 	Addresses []string `json:"addresses"`
 
 	// AutoAssign lets Services that ask for nothing in particular have an address of this pool.
@@ -34,12 +41,14 @@ type IPAddressPoolSpec struct {
 	// namespace, the smallest counts; a namespace that none covers is not limited, which is also
 	// the default. A quota takes no address away from a Service that has one.
 	// +optional
+	// +kubebuilder:validation:MaxItems=4096
 	Quotas []NamespaceQuota `json:"quotas,omitempty"`
 
 	// ReservationTime keeps the address of a deleted Service, or of one that stopped being of type
 	// LoadBalancer, for a Service of the same namespace and name for this long, such as `24h`.
 	// Absent or 0 means that no address is kept. Reserved addresses are listed in the status.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^([0-9]+([.][0-9]*)?(ns|us|µs|ms|s|m|h))+$|^0$')`,message="must be a time such as 30s, 5m or 24h"
 	ReservationTime *metav1.Duration `json:"reservationTime,omitempty"`
 
 	// CooldownTime is how long an address that was freed is given to no other Service, not even to
@@ -47,6 +56,7 @@ type IPAddressPoolSpec struct {
 	// last user. It starts when the address is freed, or when its reservation ends. Absent or 0
 	// means that a freed address can be used at once.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^([0-9]+([.][0-9]*)?(ns|us|µs|ms|s|m|h))+$|^0$')`,message="must be a time such as 30s, 5m or 24h"
 	CooldownTime *metav1.Duration `json:"cooldownTime,omitempty"`
 
 	// DualStackPartner is the name of the pool that gives a dual-stack Service the family that
@@ -86,6 +96,7 @@ type ServiceAllocation struct {
 
 // NamespaceQuota limits the addresses that each of some namespaces may hold in a pool. With
 // neither a name nor a selector it covers every namespace.
+// +kubebuilder:validation:XValidation:rule=`!has(self.__namespace__) || !has(self.namespaceSelector)`,message="namespace and namespaceSelector exclude each other: remove one, or write two entries"
 type NamespaceQuota struct {
 	// Namespace that the quota covers, by name. Either this or `namespaceSelector`.
 	// +optional
