@@ -97,7 +97,7 @@ func managerArgs(c state.Config, d state.Dir) []string {
 	return []string{
 		"--kubeconfig=" + d.Path("kube", "manager"), "--leader-elect=false", "--bind-address=127.0.0.1",
 		"--kube-api-qps=500", "--kube-api-burst=1000",
-		"--service-account-private-key-file=" + d.Path("pki", "sa.key"),
+		"--service-account-private-key-file=" + d.Path("pki", "sa.key"), "--use-service-account-credentials=true",
 		"--root-ca-file=" + d.Path("pki", "ca.crt"),
 		// Node prefixes are fixed by the network plan; there are no volumes.
 		"--allocate-node-cidrs=false",

@@ -177,9 +177,12 @@ func nodeReady(ctx context.Context, client kubernetes.Interface, name string) er
 }
 
 // serviceAccountReady is the sign that the controller manager works: before
-// it, no pod can be created.
+// it, no pod can be created or started.
 func serviceAccountReady(ctx context.Context, client kubernetes.Interface) error {
-	_, err := client.CoreV1().ServiceAccounts("default").Get(ctx, "default", metav1.GetOptions{})
+	if _, err := client.CoreV1().ServiceAccounts("default").Get(ctx, "default", metav1.GetOptions{}); err != nil {
+		return err
+	}
+	_, err := client.CoreV1().ConfigMaps("default").Get(ctx, "kube-root-ca.crt", metav1.GetOptions{})
 	return err
 }
 
