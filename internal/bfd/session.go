@@ -146,7 +146,11 @@ func (s *Session) Tick(now time.Time) Output {
 // forgotten in every state (6.8.1): a passive session falls silent again, and a neighbour that
 // wanted no packets hears of its replacement.
 func (s *Session) expire(d Diagnostic, now time.Time, out *Output) {
+	last := s.remote.State
 	s.remote = unknownRemote()
+	if last == AdminDown {
+		s.remote.State = AdminDown // its silence is the end of what it announced, no failure
+	}
 	if s.state == Init || s.state == Up {
 		s.enter(Down, d, now, out)
 	}

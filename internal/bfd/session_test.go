@@ -387,6 +387,20 @@ func TestAdminDown(t *testing.T) {
 	}
 }
 
+// A neighbour that said AdminDown and then falls silent has still not failed (RFC 5882 3.2).
+func TestSilenceAfterRemoteAdminDown(t *testing.T) {
+	s := up(t, fast)
+	s.Receive(hello(AdminDown), at(10))
+	s.Tick(at(5000))
+	if st := s.Status(); st.State != Down || st.Remote != AdminDown || st.RemoteDisc != 0 {
+		t.Errorf("%+v", st)
+	}
+	s.Receive(hello(Down), at(6000))
+	if st := s.Status(); st.Remote != Down || st.State != Init {
+		t.Errorf("back: %+v", st)
+	}
+}
+
 // 6.8.8, 6.8.9: echo runs only while Up and wanted by both, never faster than the neighbour takes;
 // its loss brings the session down with its own diagnostic, once echoes were seen to return.
 func TestEcho(t *testing.T) {

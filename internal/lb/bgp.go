@@ -191,15 +191,18 @@ func (a *BGPAdvertisement) PrefixFor(addr netip.Addr) netip.Prefix {
 	return p
 }
 
-// Selects says whether the advertisement applies to a node, a peer, and a Service of a pool.
-func (a *BGPAdvertisement) Selects(node *Node, peer, pool string, serviceLabels map[string]string) bool {
+// ToPeer says whether the advertisement applies to sessions of a node with a peer.
+func (a *BGPAdvertisement) ToPeer(node *Node, peer string) bool {
 	if len(a.Nodes) > 0 && !a.Nodes.MatchesAny(node.Labels) {
 		return false
 	}
+	_, named := slices.BinarySearch(a.Peers, peer)
+	return named || len(a.Peers) == 0
+}
+
+// OfService says whether the advertisement applies to a Service with an address of a pool.
+func (a *BGPAdvertisement) OfService(pool string, serviceLabels map[string]string) bool {
 	if _, ok := slices.BinarySearch(a.Pools, pool); !ok {
-		return false
-	}
-	if _, ok := slices.BinarySearch(a.Peers, peer); !ok && len(a.Peers) > 0 {
 		return false
 	}
 	return len(a.Services) == 0 || a.Services.MatchesAny(serviceLabels)

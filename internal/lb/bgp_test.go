@@ -101,7 +101,8 @@ func TestAdvertisementSelects(t *testing.T) {
 		{"this Service", BGPAdvertisement{Pools: []string{"p"}, Services: Selectors{{{Key: "app", Op: Exists}}}}, true},
 		{"another Service", BGPAdvertisement{Pools: []string{"p"}, Services: Selectors{{{Key: "app", Op: DoesNotExist}}}}, false},
 	} {
-		if got := tc.ad.Selects(node, "tor", "p", map[string]string{"app": "web"}); got != tc.want {
+		got := tc.ad.ToPeer(node, "tor") && tc.ad.OfService("p", map[string]string{"app": "web"})
+		if got != tc.want {
 			t.Errorf("%s: %v, want %v", tc.name, got, tc.want)
 		}
 	}
