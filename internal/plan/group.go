@@ -252,7 +252,9 @@ func (f *facts) decide(g *group, d *Desired) {
 		case mine && f.serves(m, f.self):
 			e.Announced, e.Reason = true, lb.NodeAssigned
 			served = append(served, m.svc.Key)
-			ads = append(ads, m.class.ads...)
+			if len(live) > 1 {
+				ads = append(ads, m.class.ads...)
+			}
 		default:
 			e.Reason = f.verdict(m, f.self)
 		}
@@ -260,9 +262,11 @@ func (f *facts) decide(g *group, d *Desired) {
 	if len(served) == 0 {
 		return
 	}
-	slices.SortFunc(served, lb.Key.Compare)
-	slices.Sort(ads)
-	d.L2 = append(d.L2, lb.Announcement{
-		Addr: g.addr, Services: slices.Compact(served), Interfaces: f.class(slices.Compact(ads)).interfaces,
-	})
+	a := lb.Announcement{Addr: g.addr, Services: served, Interfaces: live[0].class.interfaces}
+	if len(live) > 1 {
+		slices.SortFunc(served, lb.Key.Compare)
+		slices.Sort(ads)
+		a.Services, a.Interfaces = slices.Compact(served), f.class(slices.Compact(ads)).interfaces
+	}
+	d.L2 = append(d.L2, a)
 }
