@@ -71,13 +71,14 @@ const (
 	Leave
 	SendARP
 	SendNA
+	SendNS
 	Conflict
 	Released
 )
 
 // String returns the name of the operation for logs and test failures.
 func (o Op) String() string {
-	names := [...]string{"?", "open", "close", "join", "leave", "send-arp", "send-na", "conflict", "released"}
+	names := [...]string{"?", "open", "close", "join", "leave", "send-arp", "send-na", "send-ns", "conflict", "released"}
 	if int(o) >= len(names) {
 		return "?"
 	}
@@ -90,7 +91,8 @@ type Action struct {
 	Family lb.Family
 	Link   int    // interface index; 0 for Released
 	Name   string // interface name, for Open and for logs
-	// Addr is the announced address: the sender address of ARP, source and target of an NA.
+	// Addr is the announced address: the sender address of ARP, source and target of an NA,
+	// target of an NS. An ARP probe has 0.0.0.0 here and the address in Dst.
 	Addr netip.Addr
 	// Group is the solicited-node group to join or leave.
 	Group netip.Addr
@@ -98,7 +100,7 @@ type Action struct {
 	MAC MAC
 	// DstMAC is the Ethernet destination.
 	DstMAC MAC
-	// Dst is the ARP target protocol address, or the IPv6 destination of an NA.
+	// Dst is the ARP target protocol address, or the IPv6 destination.
 	Dst netip.Addr
 	// Request selects the request form of a gratuitous ARP. All other ARP frames are replies.
 	Request bool

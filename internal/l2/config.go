@@ -30,6 +30,15 @@ type Config struct {
 	// Linger is how long a released address goes on answering when no new owner
 	// announces itself; default 500 ms.
 	Linger time.Duration
+	// Probes and ProbeInterval are how many probes an address gets that Probe names, and
+	// the time that each waits for an objection: 3 and 200 ms. RFC 5227 1.1 suggests 1-2 s,
+	// made for links that were slow to come up; ours has been up.
+	Probes        int
+	ProbeInterval time.Duration
+	// Fresh is how old the evidence given to Confirm may be. When it is older, the machine
+	// falls silent until newer evidence comes: a process that was stopped and resumes must
+	// not answer for what it lost meanwhile. 0, the default, needs no evidence.
+	Fresh time.Duration
 	// Seed feeds the jitter of the refresh, so that speakers do not refresh in step.
 	Seed uint64
 }
@@ -60,6 +69,8 @@ const (
 	defaultRate        = 1000
 	defaultDepth       = 512
 	defaultLinger      = 500 * time.Millisecond
+	defaultProbes      = 3
+	defaultProbeWait   = 200 * time.Millisecond
 )
 
 // withDefaults fills the zero fields and compiles the exclusions.
@@ -88,6 +99,12 @@ func (c Config) withDefaults() (Config, []*regexp.Regexp, error) {
 	}
 	if c.Linger == 0 {
 		c.Linger = defaultLinger
+	}
+	if c.Probes <= 0 {
+		c.Probes = defaultProbes
+	}
+	if c.ProbeInterval <= 0 {
+		c.ProbeInterval = defaultProbeWait
 	}
 	exclude := make([]*regexp.Regexp, 0, len(c.Exclude))
 	for _, s := range c.Exclude {

@@ -14,6 +14,9 @@ import (
 // announced on that link (I5), and notes when it shows somebody else using one.
 func (m *Machine) Handle(q Query, now time.Time) []Action {
 	m.begin()
+	if m.outdated(now) {
+		return m.out
+	}
 	// A frame that carries one of our own addresses as its source came back through a
 	// bridge or from our second interface; it neither asks nor contradicts.
 	// A group address is nobody's own: answering to it would multiply a forged frame.
@@ -22,6 +25,9 @@ func (m *Machine) Handle(q Query, now time.Time) []Action {
 	}
 	switch q.Kind {
 	case ARPRequest:
+		if q.Sender.IsUnspecified() {
+			m.probed(&q, now)
+		}
 		m.claim(&q, q.Sender, q.SenderMAC, now)
 		m.answerARP(&q)
 	case ARPReply:
@@ -49,7 +55,7 @@ func (m *Machine) answerARP(q *Query) {
 		return
 	}
 	s := m.lookup(q.Target, q.Link)
-	if s == nil || (q.EthDst != BroadcastMAC() && q.EthDst != s.port.mac) {
+	if s == nil || s.phase != talking || (q.EthDst != BroadcastMAC() && q.EthDst != s.port.mac) {
 		return
 	}
 	s.entry.count.Requests++
@@ -69,11 +75,13 @@ func (m *Machine) handleNS(q *Query, now time.Time) {
 	if probe && (q.HasOption || q.Dst != SolicitedNode(q.Target)) {
 		return // 7.1.1: from :: only to the solicited-node group and without the option
 	}
-	if !probe {
+	if probe {
+		m.probed(q, now)
+	} else {
 		m.claim(q, q.Sender, q.linkLayer(), now)
 	}
 	s := m.lookup(q.Target, q.Link)
-	if s == nil || (q.EthDst != s.port.mac && !q.EthDst.Multicast()) {
+	if s == nil || s.phase != talking || (q.EthDst != s.port.mac && !q.EthDst.Multicast()) {
 		return
 	}
 	if q.Dst != q.Target && !q.Dst.IsMulticast() {
@@ -105,9 +113,10 @@ func (m *Machine) handleNA(q *Query, now time.Time) {
 	m.claim(q, q.Target, q.linkLayer(), now)
 }
 
-// linkLayer returns the link-layer address of the sender of an NDP message.
+// linkLayer returns the link-layer address of the sender as the message gives it, for NDP
+// without the option that of the frame.
 func (q *Query) linkLayer() MAC {
-	if q.HasOption {
+	if q.HasOption || q.Kind == ARPRequest || q.Kind == ARPReply {
 		return q.SenderMAC
 	}
 	return q.EthSrc

@@ -34,6 +34,10 @@ type Machine struct {
 	rivals  map[*seat]*Rival
 	counts  map[netip.Addr]*Counters // outlive the announcement, as counters must
 
+	unproven  map[netip.Addr]struct{} // to be probed for before the first announcement
+	confirmed time.Time               // when the evidence of the last Confirm was seen
+	muted     bool                    // it was too old at the last call: nothing is sent
+
 	gen  uint64 // of the last Set, to find what it no longer wants
 	out  []Action
 	pick []*link // scratch of choose
@@ -49,11 +53,13 @@ type entry struct {
 	next   []string // ifaces of the Set being read
 	all    bool     // one of its announcements names no interface
 
-	placed  bool // ifaces has been acted on at least once
-	seats   []*seat
-	leaving bool
-	leaveAt time.Time
-	count   *Counters
+	placed bool // ifaces has been acted on at least once
+	// unproven is true until the address was shown to be unused on a link.
+	unproven bool
+	seats    []*seat
+	leaving  bool
+	leaveAt  time.Time
+	count    *Counters
 }
 
 // New returns a machine that announces nothing and knows no link. The error names the
@@ -74,6 +80,7 @@ func New(cfg Config) (*Machine, error) {
 		entries:  make(map[netip.Addr]*entry),
 		rivals:   make(map[*seat]*Rival),
 		counts:   make(map[netip.Addr]*Counters),
+		unproven: make(map[netip.Addr]struct{}),
 	}, nil
 }
 
@@ -122,6 +129,7 @@ func (m *Machine) merge(a *lb.Announcement) {
 		if e.family == lb.IPv6 {
 			e.group = SolicitedNode(addr)
 		}
+		_, e.unproven = m.unproven[addr]
 		m.entries[addr] = e
 	}
 	if e.gen != m.gen {
@@ -202,62 +210,11 @@ func (m *Machine) Deadline() (time.Time, bool) {
 		}
 	}
 	for _, p := range m.ports {
-		if t, ok := p.deadline(); ok {
+		if t, ok := p.deadline(m.muted); ok {
 			earlier(t)
 		}
 	}
 	return at, !at.IsZero()
-}
-
-// Announced is an address and where it is announced.
-type Announced struct {
-	Addr netip.Addr
-	// Links are the names of the interfaces that are up and carry the address, sorted.
-	Links []string
-	// Leaving is true while a released address waits for its new owner.
-	Leaving bool
-}
-
-// Announced lists the addresses this node answers for, sorted. An address without any link
-// is listed too: it is wanted here and nobody can hear it.
-func (m *Machine) Announced() []Announced {
-	out := make([]Announced, 0, len(m.entries))
-	for _, e := range m.sorted() {
-		a := Announced{Addr: e.addr, Leaving: e.leaving}
-		for _, s := range e.seats {
-			if s.port.live() {
-				a.Links = append(a.Links, s.port.name)
-			}
-		}
-		slices.Sort(a.Links)
-		out = append(out, a)
-	}
-	return out
-}
-
-// Counters count frames of one address since the start of the program.
-type Counters struct {
-	Requests   uint64 // requests and solicitations for it that were heard
-	Responses  uint64 // answers given
-	Gratuitous uint64 // announcements nobody asked for
-}
-
-// Counters returns a copy of the counters of every address ever announced here.
-func (m *Machine) Counters() map[netip.Addr]Counters {
-	out := make(map[netip.Addr]Counters, len(m.counts))
-	for a, c := range m.counts {
-		out[a] = *c
-	}
-	return out
-}
-
-func (m *Machine) counter(a netip.Addr) *Counters {
-	c := m.counts[a]
-	if c == nil {
-		c = &Counters{}
-		m.counts[a] = c
-	}
-	return c
 }
 
 // keepActions bounds the buffer kept between calls; a larger one served a mass change.
@@ -275,9 +232,12 @@ func (m *Machine) emit(a Action) { m.out = append(m.out, a) }
 // advance ends the lingering that is over, retries failed links and sends what is due.
 func (m *Machine) advance(now time.Time) {
 	m.expire(now)
+	m.muted = m.outdated(now)
 	for _, p := range m.ports {
 		m.retry(p, now)
-		m.send(p, now)
+		if !m.muted {
+			m.send(p, now)
+		}
 	}
 }
 

@@ -14,15 +14,20 @@ type schedule struct {
 	round int  // announcements completed: 0 is the first, above len(Burst) are refreshes
 	half  bool // of the first round of IPv4, the request form has been sent
 	due   time.Time
+	phase phase
+	left  int // probes to send
 	pos   int // in the port's queue, -1 when not in it
 }
 
 // first says whether the address has not been heard on the port since its burst began.
-func (s *schedule) first() bool { return s.round == 0 && !s.half }
+func (s *schedule) first() bool { return s.phase == talking && s.round == 0 && !s.half }
 
 // announce starts the burst of an address on a port, from its first round.
 func (m *Machine) announce(s *seat, now time.Time) {
-	s.round, s.half, s.due = 0, false, now
+	s.phase, s.round, s.half, s.due = talking, 0, false, now
+	if s.entry.unproven {
+		m.beginProbe(s, now)
+	}
 	if s.port.live() {
 		s.enqueue()
 		return
@@ -30,14 +35,19 @@ func (m *Machine) announce(s *seat, now time.Time) {
 	s.unqueue()
 }
 
-// resume puts a seat that was taken out of the queue back to refreshing: the address never
-// stopped being answered for.
+// resume puts a seat that was taken out of the queue by Release back where it was: the
+// address never stopped being answered for.
 func (m *Machine) resume(s *seat, now time.Time) {
-	if !s.port.live() || m.cfg.RefreshMin < 0 {
+	switch {
+	case !s.port.live():
 		return
+	case s.phase != talking || s.round <= len(m.cfg.Burst):
+		s.due = now
+	case m.cfg.RefreshMin < 0:
+		return
+	default:
+		s.due = now.Add(m.interval(s.port))
 	}
-	s.round, s.half = len(m.cfg.Burst)+1, false
-	s.due = now.Add(m.interval(s.port))
 	s.enqueue()
 }
 
@@ -49,6 +59,10 @@ func (m *Machine) send(p *port, now time.Time) {
 		if s.due.After(now) || !p.bucket.take(m.frames(s)) {
 			return
 		}
+		if s.phase != talking {
+			m.probeStep(s, now)
+			continue
+		}
 		m.say(s)
 		m.step(s, now)
 	}
@@ -56,7 +70,7 @@ func (m *Machine) send(p *port, now time.Time) {
 
 // frames returns how many frames the next announcement of a seat takes.
 func (m *Machine) frames(s *seat) int {
-	if s.entry.family == lb.IPv4 && s.round > 0 && s.round <= len(m.cfg.Burst) {
+	if s.entry.family == lb.IPv4 && s.phase == talking && s.round > 0 && s.round <= len(m.cfg.Burst) {
 		return 2
 	}
 	return 1
@@ -94,12 +108,13 @@ func (m *Machine) step(s *seat, now time.Time) {
 		}
 		s.due = now.Add(gap)
 		s.round++
-	case m.cfg.RefreshMin < 0:
-		s.unqueue()
-		return
 	default:
-		s.due = now.Add(m.interval(s.port))
 		s.round++
+		if m.cfg.RefreshMin < 0 {
+			s.unqueue()
+			return
+		}
+		s.due = now.Add(m.interval(s.port))
 	}
 	s.enqueue()
 }
@@ -120,11 +135,11 @@ func (m *Machine) interval(p *port) time.Duration {
 }
 
 // deadline returns when the port has something to do.
-func (p *port) deadline() (time.Time, bool) {
+func (p *port) deadline(muted bool) (time.Time, bool) {
 	if !p.retryAt.IsZero() {
 		return p.retryAt, true
 	}
-	if len(p.queue) == 0 {
+	if muted || len(p.queue) == 0 {
 		return time.Time{}, false
 	}
 	due := p.queue[0].due

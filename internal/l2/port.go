@@ -5,6 +5,7 @@ package l2
 
 import (
 	"container/heap"
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -199,15 +200,11 @@ func (m *Machine) retry(p *port, now time.Time) {
 		return
 	}
 	m.openPort(p)
+	for _, g := range slices.SortedFunc(maps.Keys(p.groups), netip.Addr.Compare) {
+		m.emit(Action{Op: Join, Family: p.family, Link: p.index, Name: p.name, Group: g})
+	}
 	for _, e := range m.sorted() {
-		s := e.seatOn(p.index)
-		if s == nil || s.port != p {
-			continue
-		}
-		if p.family == lb.IPv6 && p.groups[e.group] > 0 {
-			m.emit(Action{Op: Join, Family: p.family, Link: p.index, Name: p.name, Group: e.group})
-		}
-		if !e.leaving {
+		if s := e.seatOn(p.index); s != nil && s.port == p && !e.leaving {
 			m.announce(s, now)
 		}
 	}

@@ -47,6 +47,15 @@ func (m *Machine) claim(q *Query, a netip.Addr, mac MAC, now time.Time) {
 		}
 		return
 	}
+	m.contend(s, q, mac, now)
+}
+
+// contend notes that somebody else has, or wants, the address of a seat.
+func (m *Machine) contend(s *seat, q *Query, mac MAC, now time.Time) {
+	a := s.entry.addr
+	if s.phase == probing {
+		m.hold(s, now)
+	}
 	r := m.rivals[s]
 	if r == nil || r.MAC != mac {
 		r = &Rival{Addr: a, MAC: mac, First: now}

@@ -122,12 +122,19 @@ func checksum(addrs, body []byte) uint16 {
 func encode(a *l2.Action) ([]byte, error) {
 	f := ethernet.Frame{Destination: a.DstMAC[:], Source: a.MAC[:]}
 	var err error
-	if a.Op == l2.SendARP {
+	switch a.Op {
+	case l2.SendARP:
 		f.EtherType = ethernet.EtherTypeARP
 		f.Payload, err = encodeARP(a)
-	} else {
+	case l2.SendNS:
+		// A probe for duplicates: from the unspecified address, with no option.
 		f.EtherType = ethernet.EtherTypeIPv6
-		f.Payload, err = encodeNA(a)
+		f.Payload, err = encodeNDP(&ndp.NeighborSolicitation{TargetAddress: a.Addr}, netip.IPv6Unspecified(), a.Dst)
+	default:
+		// The source is the announced address itself, as a host would send it that has
+		// the address (RFC 4861 7.2.4).
+		f.EtherType = ethernet.EtherTypeIPv6
+		f.Payload, err = encodeNDP(advertisement(a), a.Addr, a.Dst)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("encode %s for %s: %w", a.Op, a.Addr, err)
@@ -149,14 +156,16 @@ func encodeARP(a *l2.Action) ([]byte, error) {
 	return p.MarshalBinary()
 }
 
-// encodeNA builds an advertisement whose source is the announced address itself, as a host
-// would send it that owns the address (RFC 4861 7.2.4).
-func encodeNA(a *l2.Action) ([]byte, error) {
-	na := &ndp.NeighborAdvertisement{
+func advertisement(a *l2.Action) *ndp.NeighborAdvertisement {
+	return &ndp.NeighborAdvertisement{
 		Solicited: a.Solicited, Override: a.Override, TargetAddress: a.Addr,
 		Options: []ndp.Option{&ndp.LinkLayerAddress{Direction: ndp.Target, Addr: a.MAC[:]}},
 	}
-	body, err := ndp.MarshalMessageChecksum(na, a.Addr, a.Dst)
+}
+
+// encodeNDP puts a message into an IPv6 packet.
+func encodeNDP(m ndp.Message, from, to netip.Addr) ([]byte, error) {
+	body, err := ndp.MarshalMessageChecksum(m, from, to)
 	if err != nil {
 		return nil, err
 	}
@@ -164,7 +173,7 @@ func encodeNA(a *l2.Action) ([]byte, error) {
 	b[0] = ipv6Version6 << 4
 	binary.BigEndian.PutUint16(b[4:6], uint16(len(body))) //nolint:gosec // 32 bytes
 	b[6], b[7] = protoICMPv6, hopLimit
-	src, dst := a.Addr.As16(), a.Dst.As16()
+	src, dst := from.As16(), to.As16()
 	copy(b[8:24], src[:])
 	copy(b[24:40], dst[:])
 	return append(b, body...), nil

@@ -52,7 +52,7 @@ func (w *Wire) one(a *l2.Action) (failure, bool) {
 		if p != nil {
 			p.groups.leave(a.Group)
 		}
-	case l2.SendARP, l2.SendNA:
+	case l2.SendARP, l2.SendNA, l2.SendNS:
 		if p != nil {
 			w.send(p, a)
 		}

@@ -6,6 +6,7 @@ package wire
 import (
 	"net/netip"
 	"sync"
+	"time"
 
 	"github.com/clarion-lb/clarion/internal/lb"
 )
@@ -21,6 +22,9 @@ type letter struct {
 	reannounce    []netip.Addr
 	reannounceAll bool
 	leave         bool
+	probe         []netip.Addr
+	hasProbe      bool
+	confirm       time.Time
 }
 
 // mailbox holds one letter and a one-slot kick.

@@ -97,6 +97,22 @@ func (w *Wire) SetLinks(links []lb.Link) {
 	w.mail.post(func(l *letter) { l.links, l.hasLinks = links, true })
 }
 
+// Probe gives the addresses to probe for before they are announced for the first time
+// (l2.Machine.Probe). Call it before the Set that adds them.
+func (w *Wire) Probe(addrs []netip.Addr) {
+	w.mail.post(func(l *letter) { l.probe, l.hasProbe = addrs, true })
+}
+
+// Confirm says that at the given time this node's view was proven current
+// (l2.Machine.Confirm). It matters only with Config.Fresh.
+func (w *Wire) Confirm(at time.Time) {
+	w.mail.post(func(l *letter) {
+		if at.After(l.confirm) {
+			l.confirm = at
+		}
+	})
+}
+
 // Release begins a planned move of some addresses (l2.Machine.Release). Call it before the
 // Set that no longer holds them.
 func (w *Wire) Release(addrs []netip.Addr) {
@@ -193,6 +209,12 @@ func (w *Wire) Run(ctx context.Context) error {
 // deliver hands the news of the callers to the machine. Links come first, so that addresses
 // find them, and releases before the set that no longer holds them.
 func (w *Wire) deliver(l letter) {
+	if !l.confirm.IsZero() {
+		w.do(w.machine.Confirm(l.confirm, time.Now()))
+	}
+	if l.hasProbe {
+		w.machine.Probe(l.probe)
+	}
 	if l.hasLinks {
 		w.do(w.machine.SetLinks(l.links, time.Now()))
 	}
