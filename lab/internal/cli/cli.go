@@ -97,12 +97,12 @@ func checkTools(packages string) error {
 	for scan.Scan() {
 		pkg, rest, ok := strings.Cut(scan.Text(), "#")
 		tool, _, _ := strings.Cut(strings.TrimSpace(rest), ":")
-		if !ok || tool == "" {
+		if pkg = strings.TrimSpace(pkg); !ok || pkg == "" || tool == "" {
 			continue
 		}
 		if _, err := exec.LookPath(tool); err != nil {
 			missing = append(missing, tool)
-			install = append(install, strings.TrimSpace(pkg))
+			install = append(install, pkg)
 		}
 	}
 	if len(missing) == 0 {
@@ -112,11 +112,46 @@ func checkTools(packages string) error {
 		strings.Join(missing, " "), strings.Join(install, " "))
 }
 
-// verbatim makes a command stop reading flags at its first argument, so that
-// `lab exec n1 ip -br link` works with and without `--`.
-func verbatim(c *cobra.Command) *cobra.Command {
-	c.Flags().SetInterspersed(false)
+// verbatim makes a command that hands its arguments on as they are, with or
+// without `--` before them. Only the lab's own flags at the very beginning are
+// taken out.
+func (a *app) verbatim(c *cobra.Command, run func(args []string) error) *cobra.Command {
+	c.DisableFlagParsing = true
+	c.RunE = func(cmd *cobra.Command, args []string) error {
+		args, err := a.ownFlags(args)
+		if err != nil {
+			return err
+		}
+		if len(args) > 0 && (args[0] == "-h" || args[0] == "--help") {
+			return cmd.Help()
+		}
+		return run(afterDashes(args))
+	}
 	return c
+}
+
+// ownFlags takes leading --name and --state-dir flags out of args.
+func (a *app) ownFlags(args []string) ([]string, error) {
+	for len(args) > 0 {
+		flag, value, hasValue := strings.Cut(args[0], "=")
+		var target *string
+		switch flag {
+		case "--name":
+			target = &a.name
+		case "--state-dir":
+			target = &a.base
+		default:
+			return args, topo.CheckName(a.name)
+		}
+		if !hasValue && len(args) < 2 {
+			return nil, fmt.Errorf("flag %s needs a value", flag)
+		}
+		if !hasValue {
+			value, args = args[1], args[1:]
+		}
+		*target, args = value, args[1:]
+	}
+	return args, topo.CheckName(a.name)
 }
 
 // afterDashes removes a leading `--`.

@@ -20,37 +20,35 @@ import (
 )
 
 func (a *app) kubectl() *cobra.Command {
-	return verbatim(&cobra.Command{
-		Use: "kubectl -- ARGS", Short: "Run kubectl as the cluster's administrator",
-		RunE: func(_ *cobra.Command, args []string) error {
-			path, err := cluster.Kubeconfig(a.dir())
-			if err != nil {
-				return err
-			}
-			self, err := os.Executable()
-			if err != nil {
-				return fmt.Errorf("find the lab's own program: %w", err)
-			}
-			argv := append([]string{"kubectl"}, afterDashes(args)...)
-			return syscall.Exec(self, argv, append(os.Environ(), "KUBECONFIG="+path))
-		},
+	c := &cobra.Command{Use: "kubectl -- ARGS", Short: "Run kubectl as the cluster's administrator"}
+	return a.verbatim(c, func(args []string) error {
+		path, err := cluster.Kubeconfig(a.dir())
+		if err != nil {
+			return err
+		}
+		self, err := os.Executable()
+		if err != nil {
+			return fmt.Errorf("find the lab's own program: %w", err)
+		}
+		return syscall.Exec(self, append([]string{"kubectl"}, args...), append(os.Environ(), "KUBECONFIG="+path))
 	})
 }
 
 func (a *app) exec() *cobra.Command {
-	return verbatim(&cobra.Command{
-		Use: "exec HOST -- CMD", Short: "Run a command on a host", Args: cobra.MinimumNArgs(2),
-		RunE: func(_ *cobra.Command, args []string) error {
-			_, c, err := a.load()
-			if err != nil {
-				return err
-			}
-			cmd := afterDashes(args[1:])
-			if len(cmd) == 0 {
-				return errors.New("no command given")
-			}
-			return host.Exec(c.Netns(args[0]), cmd, os.Environ())
-		},
+	c := &cobra.Command{Use: "exec HOST -- CMD", Short: "Run a command on a host"}
+	return a.verbatim(c, func(args []string) error {
+		_, c, err := a.load()
+		if err != nil {
+			return err
+		}
+		if len(args) == 0 {
+			return errors.New("no host given: lab exec HOST -- CMD")
+		}
+		cmd := afterDashes(args[1:])
+		if len(cmd) == 0 {
+			return errors.New("no command given: lab exec HOST -- CMD")
+		}
+		return host.Exec(c.Netns(args[0]), cmd, os.Environ())
 	})
 }
 

@@ -6,13 +6,13 @@ package kubelet
 import (
 	"context"
 	"net/netip"
-	"strings"
 	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/clarion-lb/clarion/lab/internal/pod"
 	"github.com/clarion-lb/clarion/lab/internal/state"
 	"github.com/clarion-lb/clarion/lab/internal/workload"
 )
@@ -63,15 +63,7 @@ type playedPod struct {
 func (k *Kubelet) play(ctx context.Context, p *corev1.Pod, ips []netip.Addr) (instance, error) {
 	w := workload.Pod{Name: p.Namespace + "/" + p.Name, Node: k.node, Addrs: ips}
 	if !p.Spec.HostNetwork {
-		for _, c := range p.Spec.Containers {
-			for _, port := range c.Ports {
-				proto := strings.ToLower(string(port.Protocol))
-				if proto == "sctp" {
-					continue
-				}
-				w.Ports = append(w.Ports, workload.Port{Proto: proto, Number: uint16(port.ContainerPort)})
-			}
-		}
+		w.Ports = pod.PlayedPorts(p)
 	}
 	if len(w.Ports) > 0 {
 		if err := k.played.set(ctx, string(p.UID), &w); err != nil {

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/clarion-lb/clarion/lab/internal/workload"
 )
 
 // Component returns the component that a pod says it is, by either of the
@@ -52,6 +54,29 @@ func IsProcess(p *corev1.Pod, images map[string]string) bool {
 		}
 	}
 	return false
+}
+
+// PlayedPorts returns the ports on which a played pod answers: those its
+// containers declare, or HTTP's if none declares any, since declaring is
+// optional and most images serve there.
+func PlayedPorts(p *corev1.Pod) []workload.Port {
+	var out []workload.Port
+	for _, c := range p.Spec.Containers {
+		for _, port := range c.Ports {
+			if port.Protocol == corev1.ProtocolSCTP {
+				continue
+			}
+			proto := strings.ToLower(string(port.Protocol))
+			if proto == "" {
+				proto = "tcp"
+			}
+			out = append(out, workload.Port{Proto: proto, Number: uint16(port.ContainerPort)})
+		}
+	}
+	if len(out) == 0 {
+		out = append(out, workload.Port{Proto: "tcp", Number: 80})
+	}
+	return out
 }
 
 // repository cuts the tag and the digest off an image name.

@@ -4,6 +4,7 @@
 package pod
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -97,6 +98,18 @@ func TestProgram(t *testing.T) {
 	}
 	if IsProcess(other, images) {
 		t.Error("a pod without a mapped container is no process pod")
+	}
+}
+
+func TestPlayedPorts(t *testing.T) {
+	p := &corev1.Pod{Spec: corev1.PodSpec{Containers: []corev1.Container{{}, {}}}}
+	if got := fmt.Sprint(PlayedPorts(p)); got != "[{tcp 80}]" {
+		t.Errorf("nothing declared: %s, want tcp 80", got)
+	}
+	p.Spec.Containers[0].Ports = []corev1.ContainerPort{{ContainerPort: 53, Protocol: corev1.ProtocolUDP}, {ContainerPort: 9, Protocol: corev1.ProtocolSCTP}}
+	p.Spec.Containers[1].Ports = []corev1.ContainerPort{{ContainerPort: 8000}}
+	if got := fmt.Sprint(PlayedPorts(p)); got != "[{udp 53} {tcp 8000}]" {
+		t.Errorf("declared: %s, want udp 53, tcp 8000", got)
 	}
 }
 
