@@ -234,6 +234,15 @@ func (f *facts) sharedCandidates(live []member) []lb.Candidate {
 	return out
 }
 
+// lost says why another node owns an address. A node that does not count itself alive has
+// not handed the address over, it was cut off: its own reason comes first.
+func (f *facts) lost() lb.Reason {
+	if f.self < 0 || f.nodes[f.self].reason == lb.NoSpeaker {
+		return lb.NoSpeaker
+	}
+	return lb.NotOwner
+}
+
 // decide writes down what follows for this node from the owner of a group.
 func (f *facts) decide(g *group, d *Desired) {
 	owner, live := g.owner, g.live
@@ -248,7 +257,7 @@ func (f *facts) decide(g *group, d *Desired) {
 		m, e := &live[i], &d.Why[live[i].why]
 		switch {
 		case owner != "" && !mine:
-			e.Reason = lb.NotOwner
+			e.Reason = f.lost()
 		case mine && f.serves(m, f.self):
 			e.Announced, e.Reason = true, lb.NodeAssigned
 			served = append(served, m.svc.Key)

@@ -38,7 +38,7 @@ func TestEventsOnTransitionsOnly(t *testing.T) {
 		{"endpoints came", ForNode("node-c", noEndpoints, everyone()), here, []Event{assignedA}},
 		{"a second address came", ForNode("node-c", single, everyone()), here, nil},
 		{"the Service is gone", here, ForNode("node-c", gone, everyone()), nil},
-		{"the view without this node", here, ForNode("node-c", one, alive("node-a")), []Event{withdrawnA(`node "node-a" owns the address`)}},
+		{"the view without this node", here, ForNode("node-c", one, alive("node-a")), []Event{withdrawnA("this node is not a live member of the cluster")}},
 		{"nobody is left", here, ForNode("node-c", one, alive()), []Event{withdrawnA("this node is not a live member of the cluster")}},
 		{"unknown", here, ForNode("node-c", one, lb.View{}), nil},
 		{"a better node came", ForNode("node-a", one, alive("node-a")), ForNode("node-a", one, alive("node-a", "node-c")), []Event{
@@ -147,5 +147,24 @@ func TestEveryReasonHasWords(t *testing.T) {
 		if e := (&Explanation{Reason: r}); e.Text() == string(r) {
 			t.Errorf("%s has no text", r)
 		}
+	}
+}
+
+// A speaker that was stopped for a while does not count itself in its view until it has
+// proved its place again. What it announced belongs to others by then.
+func TestNodeThatIsCutOffHandsNothingOver(t *testing.T) {
+	s := newCluster(newService("a", "192.0.2.1"))
+	before := ForNode("node-c", s, everyone())
+	for name, next := range map[string]Desired{
+		"does not count itself": ForNode("node-c", s, alive("node-a", "node-b")),
+		"counts nobody":         ForNode("node-c", s, alive()),
+	} {
+		if got := Handovers(before, next); len(got) > 0 || len(next.L2) > 0 {
+			t.Errorf("%s: hands over %v, announces %s", name, got, show(next))
+		}
+	}
+	planned := ForNode("node-c", s, lb.View{Known: true, Members: everyone().Members, Leaving: []string{"node-c"}})
+	if got := Handovers(before, planned); len(got) != 1 {
+		t.Errorf("a node that leaves hands over %v", got)
 	}
 }
