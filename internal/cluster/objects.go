@@ -80,7 +80,6 @@ func (c *Compiler) Compile(o Objects) (lb.Snapshot, []lb.Problem) {
 		Released: c.services.released,
 		Nodes:    c.nodes.out,
 		Pools:    c.pools.out,
-		Reserved: c.pools.reserved,
 		L2:       c.l2.out,
 	}, c.problems
 }

@@ -19,7 +19,6 @@ type pool struct {
 	listed     []listedRange
 	namespaces lb.Selectors
 	quotas     []quota
-	reserved   []lb.Reservation
 	problems   []lb.Problem
 }
 
@@ -47,8 +46,7 @@ func compilePool(in *v1beta1.IPAddressPool) pool {
 			DualStackPartner: in.Spec.DualStackPartner,
 			PreferColocate:   in.Spec.SharingPolicy == v1beta1.PreferColocate,
 		},
-		quotas:   compileQuotas(r, in.Spec.Quotas),
-		reserved: compileReserved(in.Status.Reserved),
+		quotas: compileQuotas(r, in.Spec.Quotas),
 	}
 	for i, text := range in.Spec.Addresses {
 		field := index("spec.addresses", i)

@@ -19,7 +19,6 @@ type poolTable struct {
 	namespaces memo[namespace]
 
 	out      []lb.Pool
-	reserved []lb.Reservation
 	problems []lb.Problem
 }
 
@@ -52,7 +51,7 @@ func (t *poolTable) rebuild() {
 	slices.SortFunc(byAge, func(a, b *pool) int {
 		return cmp.Or(a.pool.Created.Compare(b.pool.Created), cmp.Compare(a.pool.Name, b.pool.Name), a.key.Compare(b.key))
 	})
-	t.out, t.reserved, t.problems = make([]lb.Pool, 0, len(byAge)), nil, nil
+	t.out, t.problems = make([]lb.Pool, 0, len(byAge)), nil
 	var held claims
 	named := map[string]lb.Key{}
 	for _, p := range byAge {
@@ -66,7 +65,6 @@ func (t *poolTable) rebuild() {
 			t.out = append(t.out, resolved)
 		}
 		t.problems = append(t.problems, r.problems...)
-		t.reserved = append(t.reserved, p.reserved...)
 	}
 	for _, p := range byAge {
 		if _, usable := named[p.pool.DualStackPartner]; p.pool.DualStackPartner == "" || usable {
@@ -77,7 +75,6 @@ func (t *poolTable) rebuild() {
 		t.problems = append(t.problems, r.problems...)
 	}
 	slices.SortFunc(t.out, func(a, b lb.Pool) int { return cmp.Compare(a.Name, b.Name) })
-	slices.SortFunc(t.reserved, compareReservations)
 }
 
 // claim takes the ranges of the pool that nobody holds. Ranges that overlap inside the pool are

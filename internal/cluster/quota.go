@@ -4,7 +4,6 @@
 package cluster
 
 import (
-	"cmp"
 	"math"
 	"time"
 
@@ -42,28 +41,6 @@ func compileQuotas(r *report, in []v1beta1.NamespaceQuota) []quota {
 		out = append(out, c)
 	}
 	return out
-}
-
-// compileReserved reads what the controller wrote into the status of a pool.
-func compileReserved(in []v1beta1.ReservedAddress) []lb.Reservation {
-	var out []lb.Reservation
-	for _, e := range in {
-		addr, err := parseAddr(e.Address)
-		if err != nil {
-			continue // not written by us, and no user is expected to mend a status
-		}
-		out = append(out, lb.Reservation{
-			Addr:     addr,
-			Service:  lb.Key{Namespace: e.Namespace, Name: e.Name},
-			Until:    e.Until.Time,
-			Cooldown: e.Reason == v1beta1.Cooldown,
-		})
-	}
-	return out
-}
-
-func compareReservations(a, b lb.Reservation) int {
-	return cmp.Or(a.Addr.Compare(b.Addr), a.Service.Compare(b.Service), a.Until.Compare(b.Until))
 }
 
 // duration reads an optional length of time, 0 when it is absent.

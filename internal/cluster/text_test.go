@@ -8,7 +8,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/clarion-lb/clarion/internal/lb"
 )
@@ -24,9 +23,6 @@ func text(s lb.Snapshot, problems []lb.Problem) string {
 	}
 	for i := range s.Pools {
 		w.pool(&s.Pools[i])
-	}
-	for _, r := range s.Reserved {
-		w.line("reserved %s %s until %s cooldown=%v", r.Addr, r.Service, r.Until.UTC().Format(time.RFC3339), r.Cooldown)
 	}
 	for _, n := range s.Nodes {
 		w.line("node %s", n.Name)

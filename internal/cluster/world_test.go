@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -172,12 +171,7 @@ func (w *world) pool(p *v1beta1.IPAddressPool) {
 		s := metav1.LabelSelector{MatchLabels: map[string]string{"a": "1"}}
 		p.Spec.Quotas = append(p.Spec.Quotas, v1beta1.NamespaceQuota{Addresses: 3, NamespaceSelector: pick(w, nil, &s)})
 	}
-	for range w.IntN(3) {
-		p.Status.Reserved = append(p.Status.Reserved, v1beta1.ReservedAddress{
-			Address: fmt.Sprint("10.0.0.", w.IntN(40)), Name: fmt.Sprint("n", w.IntN(4)), Namespace: "n1",
-			Until: metav1.NewTime(time.Unix(int64(w.IntN(9)), 0)),
-		})
-	}
+	p.Status.AssignedIPv4 = int64(w.IntN(9))
 }
 
 func (w *world) selectors() []metav1.LabelSelector {

@@ -50,9 +50,6 @@ type Snapshot struct {
 	// written for them. The controller removes it; the address is free already.
 	Released []Key
 	Pools    []Pool
-	// Reserved is what the status of the pools says is held back, sorted by address, then
-	// Service; entries that ended are in it, too.
-	Reserved []Reservation
 	Nodes    []Node
 	L2       []L2Advertisement
 	Peers    []Peer
