@@ -1,0 +1,111 @@
+// Copyright The Clarion Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Command bench runs one named benchmark on a lab cluster, against any controller and speaker
+// that speak the MetalLB API, prints a table and writes bench/out/NAME.json.
+//
+// What is installed, and with which flags, comes from a profile: a YAML file that names the
+// manifests. The binaries come from -controller and -speaker, so that two versions, or two
+// implementations, are measured by the same program on the same machine.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/clarion-lb/clarion/internal/labctl"
+)
+
+// benchmark measures something. It returns the figures it has, also with an error.
+type benchmark func(ctx context.Context, e *env) ([]Result, error)
+
+func benchmarks() map[string]benchmark {
+	return map[string]benchmark{"alloc": benchAlloc, "l2": benchL2, "plan": benchPlan}
+}
+
+// env is what a benchmark runs with.
+type env struct {
+	lab                 labctl.Lab
+	controller, speaker string
+	profile             profile
+	runs                int
+	sizes               []int
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	names := slices.Sorted(maps.Keys(benchmarks()))
+	f := flag.NewFlagSet("bench", flag.ContinueOnError)
+	f.Usage = func() {
+		fmt.Fprintf(f.Output(), "usage: bench [flags] %s\n", strings.Join(names, "|"))
+		f.PrintDefaults()
+	}
+	controller := f.String("controller", "bin/controller", "controller to measure")
+	speaker := f.String("speaker", "bin/speaker", "speaker to measure")
+	profilePath := f.String("profile", "", "what to install; default: bench/profiles/clarion.yaml")
+	runs := f.Int("runs", 5, "runs of each fault (l2)")
+	sizes := f.String("sizes", "1000", "backlogs of Services, comma separated (alloc)")
+	if err := f.Parse(args); err != nil {
+		return err
+	}
+	measure, ok := benchmarks()[f.Arg(0)]
+	if !ok || f.NArg() != 1 {
+		f.Usage()
+		return fmt.Errorf("name one benchmark: %s", strings.Join(names, ", "))
+	}
+	e, err := newEnv(*controller, *speaker, *profilePath, *sizes)
+	if err != nil {
+		return err
+	}
+	e.runs = *runs
+	results, err := measure(ctx, e)
+	if err := printTable(os.Stdout, results); err != nil {
+		return err
+	}
+	if len(results) > 0 {
+		path, err := writeJSON(filepath.Join(e.lab.Root, "bench", "out"), f.Arg(0), results)
+		if err != nil {
+			return err
+		}
+		fmt.Println("written to", path)
+	}
+	return err
+}
+
+func newEnv(controller, speaker, profilePath, sizes string) (*env, error) {
+	lab, err := labctl.Open("bench", os.Stdout)
+	if err != nil {
+		return nil, err
+	}
+	e := &env{lab: lab, controller: controller, speaker: speaker}
+	if profilePath == "" {
+		profilePath = filepath.Join(lab.Root, "bench", "profiles", "clarion.yaml")
+	}
+	if e.profile, err = readProfile(profilePath); err != nil {
+		return nil, err
+	}
+	for s := range strings.SplitSeq(sizes, ",") {
+		var n int
+		if _, err := fmt.Sscan(s, &n); err != nil || n < 1 {
+			return nil, fmt.Errorf("size %q is no positive number", s)
+		}
+		e.sizes = append(e.sizes, n)
+	}
+	return e, nil
+}

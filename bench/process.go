@@ -1,0 +1,85 @@
+// Copyright The Clarion Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/clarion-lb/clarion/internal/labctl"
+)
+
+// process is a program under measurement, read from /proc: it works for any binary.
+type process struct {
+	pid     int
+	started time.Time
+}
+
+// usage is what a process has used so far.
+type usage struct {
+	cpu  time.Duration
+	peak int64 // bytes of resident memory, the most there ever was
+}
+
+// controllerProcess waits until the controller of the lab has a process.
+func (c *cluster) controllerProcess(ctx context.Context) (process, error) {
+	var p process
+	err := labctl.Eventually(ctx, time.Minute, func(ctx context.Context) error {
+		found, err := c.lab.Processes(ctx)
+		if err != nil {
+			return err
+		}
+		for _, f := range found {
+			if f.Component == "controller" {
+				p = process{pid: f.PID, started: f.Started}
+				return nil
+			}
+		}
+		return fmt.Errorf("no controller among %d processes", len(found))
+	})
+	return p, err
+}
+
+// usage reads the CPU time from stat and the peak memory from status.
+func (p process) usage() (usage, error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.pid))
+	if err != nil {
+		return usage{}, fmt.Errorf("read CPU time: %w", err)
+	}
+	// The fields after the command name, which is in parentheses and may hold anything.
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	const utime, stime, ticksPerSecond = 11, 12, 100 // proc(5): fields 14 and 15, in USER_HZ
+	if len(fields) <= stime {
+		return usage{}, fmt.Errorf("read CPU time: %d fields in stat", len(fields))
+	}
+	var ticks int64
+	for _, i := range []int{utime, stime} {
+		n, err := strconv.ParseInt(fields[i], 10, 64)
+		if err != nil {
+			return usage{}, fmt.Errorf("read CPU time: %w", err)
+		}
+		ticks += n
+	}
+	peak, err := p.peakMemory()
+	return usage{cpu: time.Duration(ticks) * time.Second / ticksPerSecond, peak: peak}, err
+}
+
+func (p process) peakMemory() (int64, error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.pid))
+	if err != nil {
+		return 0, fmt.Errorf("read peak memory: %w", err)
+	}
+	for line := range strings.Lines(string(status)) {
+		var kib int64
+		if _, err := fmt.Sscanf(line, "VmHWM: %d kB", &kib); err == nil {
+			return kib << 10, nil
+		}
+	}
+	return 0, fmt.Errorf("read peak memory: no VmHWM of process %d", p.pid)
+}

@@ -1,0 +1,109 @@
+// Copyright The Clarion Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package labctl
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Namespace is where Clarion is installed, the same as MetalLB's.
+const Namespace = "metallb-system"
+
+// Install applies config/native and returns when controller and speakers are Ready.
+func (l Lab) Install(ctx context.Context) error {
+	if err := l.ApplyTree(ctx, filepath.Join(l.Root, "config", "native")); err != nil {
+		return err
+	}
+	return l.Ready(ctx)
+}
+
+// ApplyTree applies a kustomize folder or a manifest file. Objects whose CRD comes in the
+// same file need it to be served first, which one apply cannot wait for; applying again is
+// what an operator would do, too.
+func (l Lab) ApplyTree(ctx context.Context, path string) error {
+	how := "-f"
+	if st, err := os.Stat(path); err != nil {
+		return fmt.Errorf("install: %w", err)
+	} else if st.IsDir() {
+		how = "-k"
+	}
+	if err := Eventually(ctx, 20*time.Second, func(ctx context.Context) error {
+		_, err := l.Kubectl(ctx, "apply", how, path)
+		return err
+	}); err != nil {
+		return fmt.Errorf("install: %w", err)
+	}
+	return nil
+}
+
+// Ready waits until controller and speakers are.
+func (l Lab) Ready(ctx context.Context) error {
+	for _, what := range []string{"deployment/controller", "daemonset/speaker"} {
+		if _, err := l.Kubectl(ctx, "-n", Namespace, "rollout", "status", what, "--timeout=60s"); err != nil {
+			return fmt.Errorf("wait for %s: %w", what, err)
+		}
+	}
+	return nil
+}
+
+// Eventually calls check until it returns nil, and returns its last error when the time is up.
+func Eventually(ctx context.Context, limit time.Duration, check func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	const between = 50 * time.Millisecond
+	for {
+		err := check(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("not within %s: %w", limit, err)
+		case <-time.After(between):
+		}
+	}
+}
+
+// Address waits until a Service has an external address and returns the first.
+func (l Lab) Address(ctx context.Context, namespace, service string, limit time.Duration) (string, error) {
+	var addr string
+	err := Eventually(ctx, limit, func(ctx context.Context) error {
+		out, err := l.Kubectl(ctx, "-n", namespace, "get", "service", service,
+			"-o", "jsonpath={.status.loadBalancer.ingress[0].ip}")
+		if err != nil {
+			return err
+		}
+		if addr = strings.TrimSpace(out); addr == "" {
+			return fmt.Errorf("service %s/%s has no external address", namespace, service)
+		}
+		return nil
+	})
+	return addr, err
+}
+
+// Owner returns the node that announces a Service, as the status objects say. They are
+// written a second or so after the announcement.
+func (l Lab) Owner(ctx context.Context, namespace, service string, limit time.Duration) (string, error) {
+	var node string
+	err := Eventually(ctx, limit, func(ctx context.Context) error {
+		out, err := l.Kubectl(ctx, "-n", Namespace, "get", "servicel2statuses",
+			"-l", "metallb.io/service-name="+service+",metallb.io/service-namespace="+namespace,
+			"-o", "jsonpath={.items[*].status.node}")
+		if err != nil {
+			return err
+		}
+		names := strings.Fields(out)
+		if len(names) != 1 {
+			return fmt.Errorf("service %s/%s is announced by %d nodes %v, want one", namespace, service, len(names), names)
+		}
+		node = names[0]
+		return nil
+	})
+	return node, err
+}
