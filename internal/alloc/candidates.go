@@ -37,7 +37,7 @@ func newCandidates(p *pools) candidates {
 		q := &p.list[i]
 		c.colocate = c.colocate || q.PreferColocate
 		switch {
-		case !q.AutoAssign:
+		case !q.AutoAssign || q.Closed:
 		case q.Allocation == nil:
 			c.open.pools = append(c.open.pools, int32(i))
 		default:
@@ -86,7 +86,7 @@ func (p *planner) tiers(s *svc) [2]*tier {
 }
 
 // search finds addresses for a Service that asks neither for addresses nor for a pool.
-func (p *planner) search(i int32) (home int32, at []place, ok bool) {
+func (p *planner) search(i int32) (home int32, at picks, ok bool) {
 	if home, at, ok = p.searchReserved(i); ok {
 		return home, at, true
 	}
@@ -109,7 +109,7 @@ func (p *planner) search(i int32) (home int32, at []place, ok bool) {
 			return home, at, true
 		}
 	}
-	return none, nil, false
+	return none, picks{}, false
 }
 
 // plain says that a Service can only be served with an address that is free for everybody.
@@ -117,7 +117,7 @@ func (p *planner) plain(i int32) bool {
 	return p.svcs[i].group == none && len(p.holds.own[i]) == 0
 }
 
-func (p *planner) searchSingle(i int32, t *tier) (int32, []place, bool) {
+func (p *planner) searchSingle(i int32, t *tier) (int32, picks, bool) {
 	s := &p.svcs[i]
 	f, plain, n := s.primary(), p.plain(i), 0
 	if plain {
@@ -136,18 +136,18 @@ func (p *planner) searchSingle(i int32, t *tier) (int32, []place, bool) {
 		if !p.allows(home, s) {
 			continue
 		}
-		if at, ok := p.pick(i, home, f, nil); ok {
-			return home, []place{at}, true
+		if at, ok := p.single(i, home); ok {
+			return home, at, true
 		}
 	}
-	return none, nil, false
+	return none, picks{}, false
 }
 
-func (p *planner) searchPair(i int32, t *tier) (int32, []place, bool) {
+func (p *planner) searchPair(i int32, t *tier) (int32, picks, bool) {
 	s := &p.svcs[i]
 	plain := p.plain(i)
 	if plain && t.noPair {
-		return none, nil, false
+		return none, picks{}, false
 	}
 	forNobody := true
 	for _, home := range t.pools {
@@ -163,7 +163,7 @@ func (p *planner) searchPair(i int32, t *tier) (int32, []place, bool) {
 		}
 	}
 	t.noPair = t.noPair || plain && forNobody
-	return none, nil, false
+	return none, picks{}, false
 }
 
 // hasPair says whether a pool, with its partner, has a free address of each family.
@@ -182,7 +182,7 @@ func (p *planner) hasPair(home int32) bool {
 
 // searchShared looks for a pool that prefers to colocate and where the sharing key of the
 // Service is used with an address of its primary family that it can join.
-func (p *planner) searchShared(i int32, tiers [2]*tier) (int32, []place, bool) {
+func (p *planner) searchShared(i int32, tiers [2]*tier) (int32, picks, bool) {
 	s := &p.svcs[i]
 	end := place{span: int32(len(p.spans))}
 	for _, t := range tiers {
@@ -193,10 +193,10 @@ func (p *planner) searchShared(i int32, tiers [2]*tier) (int32, []place, bool) {
 			if _, ok := p.lowestShared(i, home, s.primary(), p.room(i, home, nil), end); !ok {
 				continue
 			}
-			if at, ok := p.fromPool(i, home, false); ok {
+			if at, ok := p.fromPool(i, home); ok {
 				return home, at, true
 			}
 		}
 	}
-	return none, nil, false
+	return none, picks{}, false
 }

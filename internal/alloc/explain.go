@@ -97,11 +97,11 @@ func (p *planner) poolText(i int32) text {
 		return text{lb.AllocationFailed, "unknown pool " + strconv.Quote(s.RequestedPool),
 			"; create it, or correct the metallb.io/address-pool annotation"}
 	}
-	if !p.allows(q, s) {
+	if p.list[q].Closed || !p.allows(q, s) {
 		return text{lb.AllocationFailed, p.notCompatible(q), p.whyNotAllowed(q, s)}
 	}
 	return text{lb.AllocationFailed, "no available IPs in pool " + p.list[q].Name,
-		": " + p.explainer.lacking(p, i, q, p.needs(i)) + cure}
+		": " + p.explainer.lacking(p, i, q, p.partnerFor(i, q), p.needs(i)) + cure}
 }
 
 const cure = "; add addresses to a pool, or delete a Service that no longer needs its own"
@@ -111,6 +111,9 @@ func (p *planner) notCompatible(pool int32) string {
 }
 
 func (p *planner) whyNotAllowed(pool int32, s *svc) string {
+	if p.list[pool].Closed {
+		return ": it overlaps an older pool and gives no new address until that is corrected"
+	}
 	if !p.list[pool].Allocation.AllowsNamespace(s.Key.Namespace) {
 		return ": its serviceAllocation does not include namespace " + strconv.Quote(s.Key.Namespace)
 	}
@@ -120,9 +123,12 @@ func (p *planner) whyNotAllowed(pool int32, s *svc) string {
 // secondText explains why a Service with one family does not get the other.
 func (p *planner) secondText(i int32) text {
 	s := &p.svcs[i]
-	missing := familyOf(s.addrs[0]).other()
+	missing, partner := familyOf(s.addrs[0]).other(), none
+	if held, _ := p.placeOf(s.addrs[0]); p.poolAt(held) == s.home {
+		partner = p.partnerFor(i, s.home)
+	}
 	return text{lb.AdditionalAssignFailed, "no available IPs in pool " + p.list[s.home].Name,
-		": " + p.explainer.lacking(p, i, s.home, []family{missing})}
+		": " + p.explainer.lacking(p, i, s.home, partner, []family{missing})}
 }
 
 // needs are the families without which a Service is not served.
@@ -152,7 +158,7 @@ func (p *planner) requestedText(i int32) text {
 		at = append(at, x)
 	}
 	for _, x := range at {
-		if q := p.poolAt(x); !p.allows(q, s) {
+		if q := p.poolAt(x); p.list[q].Closed || !p.allows(q, s) {
 			return failed(p.notCompatible(q), p.whyNotAllowed(q, s))
 		}
 	}
@@ -179,10 +185,12 @@ func (p *planner) refusalText(i int32, at []place, n int) (text, bool) {
 	case isTaken:
 		t := p.clashText(p.find(at[n].key), i)
 		return t, true
+	case isClosed:
+		return text{lb.AllocationFailed, p.notCompatible(pool), p.whyNotAllowed(pool, s)}, true
 	case isKept:
-		h := &p.holds.list[p.find(at[n].key).holds()[0]]
-		return text{lb.AllocationFailed, quoteAddr(h.Addr) + " is held back for " + h.Service.String(),
-			" until " + h.Until.UTC().Format(time.RFC3339)}, true
+		h := p.holderOf(p.find(at[n].key))
+		return text{lb.AllocationFailed, quoteAddr(h.Addr) + " is held back",
+			" for " + h.Service.String() + " until " + h.Until.UTC().Format(time.RFC3339)}, true
 	case overQuota:
 		return text{lb.AllocationFailed, "no available IPs in pool " + p.list[pool].Name, ": " + p.quotaText(pool, s.Key.Namespace)}, true
 	}

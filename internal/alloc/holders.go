@@ -62,7 +62,7 @@ func (e *explainer) exhausted(p *planner, i int32) string {
 	if list.n > 0 {
 		var parts []string
 		for _, q := range list.pools[:min(list.n, named)] {
-			parts = append(parts, e.lacking(p, i, q, needs))
+			parts = append(parts, e.lacking(p, i, q, p.partnerFor(i, q), needs))
 		}
 		if list.n > named {
 			parts = append(parts, "nor can other pools help")
@@ -78,11 +78,11 @@ func (e *explainer) exhausted(p *planner, i int32) string {
 	return out
 }
 
-// lacking says what a pool lacks to serve a Service.
-func (e *explainer) lacking(p *planner, i, pool int32, needs []family) string {
+// lacking says what a pool and, if there is one, its partner lack to serve a Service.
+func (e *explainer) lacking(p *planner, i, pool, partner int32, needs []family) string {
 	s := &p.svcs[i]
 	sources := []int32{pool}
-	if partner := p.list[pool].partner; s.dual() && p.allows(partner, s) {
+	if partner != none {
 		sources = append(sources, partner)
 	}
 	var parts []string
@@ -104,8 +104,13 @@ func (e *explainer) lacking(p *planner, i, pool int32, needs []family) string {
 	if len(parts) > 0 {
 		return strings.Join(slices.Compact(parts), ", ")
 	}
-	// There is an address of each family, but a quota that leaves room for one only.
-	return p.quotaText(pool, s.Key.Namespace)
+	// There is an address of each family, but not for both together.
+	for _, q := range sources {
+		if p.quotas.limits(q) {
+			return p.quotaText(q, s.Key.Namespace)
+		}
+	}
+	return "pool " + p.list[pool].Name + " has no free address beside those of its partner"
 }
 
 // full says why a pool has no free address of a family: who holds what.
@@ -120,7 +125,9 @@ func (e *explainer) full(p *planner, pool int32, f family) string {
 	}
 	q := &p.list[pool]
 	out := "pool " + q.Name + " has no " + f.String() + " range"
-	if len(q.spans[f]) > 0 {
+	if q.Closed {
+		out = "pool " + q.Name + " overlaps an older pool and gives no new address"
+	} else if len(q.spans[f]) > 0 {
 		out = "pool " + q.Name + " has no free " + f.String() + " address"
 		list := e.holders[k]
 		if n := int(q.assigned[f]); n > 0 {

@@ -130,6 +130,7 @@ func (p *planner) claim(i int32, at place) {
 	p.count(at, p.svcs[i].Key.Namespace, first, newcomer, +1)
 	if first && p.svcs[i].group != none {
 		p.groups.add(p.svcs[i].group, p.poolAt(at), p.familyAt(at), at, p.svcs[i].ports)
+		p.again = p.again || len(u.holds()) > 0 // others can share now what was held back
 	}
 }
 

@@ -76,7 +76,7 @@ type planner struct {
 	holds      holds
 	explainer  explainer
 	slab       []netip.Addr // memory for new Addrs
-	released   bool         // an address was given back while others were served
+	again      bool         // those who got nothing may get something now
 }
 
 // svc is one Service with what Plan has found so far.

@@ -122,7 +122,7 @@ func newPools(in []lb.Pool) pools {
 			q.spans[f] = append(q.spans[f], int32(len(p.spans)))
 			first := keyOf(r.First)
 			p.spans = append(p.spans, span{first: first, last: keyOf(r.Last), family: f, pool: int32(i),
-				avoidBuggy: q.AvoidBuggyIPs, next: first})
+				avoidBuggy: q.AvoidBuggyIPs, next: first, full: q.Closed})
 		}
 		if q.DualStackPartner != "" && q.DualStackPartner != q.Name {
 			q.partner = p.named(q.DualStackPartner)

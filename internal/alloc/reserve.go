@@ -59,19 +59,33 @@ func (p *planner) holdBack() {
 	}
 }
 
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
+}
+
 // holdStored takes over what was held back before and still is.
 func (p *planner) holdStored() {
 	stored := slices.Clone(p.in.Reserved)
 	slices.SortFunc(stored, func(a, b lb.Reservation) int {
-		return cmp.Or(a.Addr.Compare(b.Addr), a.Service.Compare(b.Service), b.Until.Compare(a.Until))
+		return cmp.Or(a.Addr.Compare(b.Addr), a.Service.Compare(b.Service), b.Until.Compare(a.Until),
+			compareBool(a.Cooldown, b.Cooldown))
 	})
 	for _, r := range stored {
 		at, inPool := p.placeOf(r.Addr)
-		if !inPool || !r.Until.After(p.in.Now) {
+		if !inPool {
 			continue
 		}
 		q := &p.list[p.poolAt(at)]
-		if r.Cooldown && q.CooldownTime > 0 || !r.Cooldown && q.ReservationTime > 0 {
+		if !r.Cooldown && !r.Until.After(p.in.Now) {
+			r.Cooldown, r.Until = true, r.Until.Add(q.CooldownTime) // which begins when a reservation ends
+		}
+		if r.Until.After(p.in.Now) && (r.Cooldown && q.CooldownTime > 0 || !r.Cooldown && q.ReservationTime > 0) {
 			p.hold(at, r)
 		}
 	}
@@ -93,8 +107,7 @@ func (p *planner) free(k lb.Key, a netip.Addr, gone bool) {
 	r := lb.Reservation{Addr: a, Service: k, Cooldown: true}
 	wait := q.CooldownTime
 	if gone && q.ReservationTime > 0 {
-		r.Cooldown = false
-		wait = max(wait, q.ReservationTime)
+		r.Cooldown, wait = false, q.ReservationTime
 	}
 	if u := p.find(at.key); wait <= 0 || r.Cooldown && u != nil && u.user != none {
 		return
@@ -136,6 +149,17 @@ func (p *planner) keptFromOthers(i int32, u *use) bool {
 	return len(u.holds()) > 0
 }
 
+// holderOf returns the first by key of those for whom an address is held back.
+func (p *planner) holderOf(u *use) *hold {
+	first := &p.holds.list[u.holds()[0]]
+	for _, n := range u.holds()[1:] {
+		if h := &p.holds.list[n]; h.Service.Compare(first.Service) < 0 {
+			first = h
+		}
+	}
+	return first
+}
+
 // reservedFor returns the address in a pool that is reserved for the Service and that it may
 // have.
 func (p *planner) reservedFor(i, pool int32, f family, room bool) (place, bool) {
@@ -167,7 +191,7 @@ func (p *planner) lowestOwn(i, pool int32, f family, room, cooldown bool) (place
 
 // searchReserved gives a Service that is back the addresses that were kept for it, if their
 // pool would still serve it.
-func (p *planner) searchReserved(i int32) (int32, []place, bool) {
+func (p *planner) searchReserved(i int32) (int32, picks, bool) {
 	s := &p.svcs[i]
 	for _, n := range p.holds.own[i] {
 		h := &p.holds.list[n]
@@ -175,12 +199,12 @@ func (p *planner) searchReserved(i int32) (int32, []place, bool) {
 		if h.Cooldown || !p.list[home].AutoAssign || !p.allows(home, s) || !s.has(p.familyAt(h.at)) {
 			continue
 		}
-		at, ok := p.fromPool(i, home, false)
-		if ok && slices.Contains(at, h.at) {
+		at, ok := p.fromPool(i, home)
+		if ok && slices.Contains(at.list(), h.at) {
 			return home, at, true
 		}
 	}
-	return none, nil, false
+	return none, picks{}, false
 }
 
 // remaining returns what is still held back and when the first of it ends.

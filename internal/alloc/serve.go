@@ -3,9 +3,13 @@
 
 package alloc
 
-// serveAll gives the Services that want something what is left, oldest first. A Service that
-// could not be completed gives up the one address it has; then those who got nothing try
-// again, because otherwise the next Plan would serve them and this one were not stable.
+import "net/netip"
+
+// serveAll gives the Services that want something what is left, oldest first. Now and then a
+// Service that is served gives others a chance: it gives up the one address it has because it
+// cannot be completed, or is back on an address held back for it, which others can share.
+// Then those who got nothing try again, or else the next Plan would serve them and this one
+// were not stable.
 func (p *planner) serveAll() {
 	var queue []int32
 	for i := range p.svcs {
@@ -15,14 +19,14 @@ func (p *planner) serveAll() {
 	}
 	p.byAge(queue)
 	for {
-		p.released = false
+		p.again = false
 		failed := queue[:0]
 		for _, i := range queue {
 			if !p.serve(i) {
 				failed = append(failed, i)
 			}
 		}
-		if !p.released || len(failed) == 0 {
+		if !p.again || len(failed) == 0 {
 			return
 		}
 		queue = failed
@@ -61,7 +65,7 @@ func (p *planner) assignFromPool(i int32) bool {
 		s.fail = failure{kind: failPool, pool: home}
 		return false
 	}
-	at, ok := p.fromPool(i, home, false)
+	at, ok := p.fromPool(i, home)
 	if !ok {
 		s.fail = failure{kind: failPool, pool: home}
 		return false
@@ -80,28 +84,37 @@ func (p *planner) assignRequested(i int32) bool {
 }
 
 // grant writes down what a Service gets, and says whether that is all it wants.
-func (p *planner) grant(i, home int32, at []place) bool {
+func (p *planner) grant(i, home int32, at picks) bool {
 	s := &p.svcs[i]
-	for _, a := range at {
+	var addrs [2]netip.Addr
+	for n, a := range at.list() {
 		p.claim(i, a)
+		addrs[n] = p.addrAt(a)
 	}
 	s.home, s.want, s.fail = home, nothing, failure{}
-	if len(at) == 1 {
-		p.setAddrs(s, p.addrAt(at[0]))
-	} else {
-		p.setAddrs(s, p.addrAt(at[0]), p.addrAt(at[1]))
-	}
-	if len(at) < len(s.Families) {
+	p.setAddrs(s, addrs[:at.n]...)
+	if at.n < len(s.Families) {
 		s.want, s.fail = second, failure{kind: failSecond}
 		return false
 	}
 	return true
 }
 
+// picks are the one or two addresses found for a Service.
+type picks struct {
+	at [2]place
+	n  int
+}
+
+func (x *picks) list() []place { return x.at[:x.n] }
+
 // pick finds the address of a family that a pool gives to a Service: one kept for it, else the
-// lowest that is free or that it may share. with is an address that it gets as well.
-func (p *planner) pick(i, pool int32, f family, with *place) (place, bool) {
-	room := p.room(i, pool, with)
+// lowest that is free or that it may share. Without room in the quota, only an address that
+// its namespace has already will do.
+func (p *planner) pick(i, pool int32, f family, room bool) (place, bool) {
+	if p.list[pool].Closed {
+		return place{}, false
+	}
 	if at, ok := p.reservedFor(i, pool, f, room); ok {
 		return at, true
 	}
@@ -178,33 +191,34 @@ func (p *planner) rewind(at place) {
 	if at.key.compare(s.next) <= 0 {
 		s.next = at.key
 	}
-	s.full = false
+	s.full = p.list[s.pool].Closed
 	p.list[s.pool].cursor[s.family] = 0
 }
 
 // checkRequested looks up the addresses that a Service asks for and says whether it is refused
 // them; refusal says why.
-func (p *planner) checkRequested(i int32) (at []place, home int32, refused bool) {
+func (p *planner) checkRequested(i int32) (at picks, home int32, refused bool) {
 	s := &p.svcs[i]
 	if !s.matchesFamilies() {
-		return nil, none, true
+		return picks{}, none, true
 	}
 	for _, a := range s.RequestedAddrs {
 		x, inPool := p.placeOf(a)
 		if !inPool {
-			return nil, none, true
+			return picks{}, none, true
 		}
-		at = append(at, x)
+		at.at[at.n] = x
+		at.n++
 	}
-	if home = p.homeOf(s, s.RequestedPool, at...); home == none {
-		return nil, none, true
+	if home = p.homeOf(s, s.RequestedPool, at.list()...); home == none {
+		return picks{}, none, true
 	}
 	var with *place
-	for n := range at {
-		if !p.allows(p.poolAt(at[n]), s) || p.refusal(i, at[n], p.room(i, p.poolAt(at[n]), with)) != open {
-			return nil, none, true
+	for n, a := range at.list() {
+		if !p.allows(p.poolAt(a), s) || p.refusal(i, a, p.room(i, p.poolAt(a), with)) != open {
+			return picks{}, none, true
 		}
-		with = &at[n]
+		with = &at.at[n]
 	}
 	return at, home, false
 }
@@ -229,6 +243,7 @@ const (
 	open refused = iota
 	isTaken
 	isKept
+	isClosed
 	overQuota
 )
 
@@ -236,6 +251,8 @@ const (
 func (p *planner) refusal(i int32, at place, room bool) refused {
 	u := p.find(at.key)
 	switch {
+	case p.list[p.poolAt(at)].Closed:
+		return isClosed
 	case u != nil && p.clashOn(u, i) != noClash:
 		return isTaken
 	case u != nil && u.user == none && p.keptFromOthers(i, u):

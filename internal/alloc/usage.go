@@ -50,6 +50,9 @@ func (p *planner) usage() []Usage {
 }
 
 func (p *planner) available(q *pool, f family) int64 {
+	if q.Closed {
+		return 0
+	}
 	n := p.size(q, f)
 	if n == math.MaxInt64 {
 		return n

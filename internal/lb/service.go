@@ -102,7 +102,8 @@ type Pool struct {
 	// ReservationTime keeps the address of a Service that is gone (deleted, or no longer of
 	// type LoadBalancer) for a Service of the same namespace and name.
 	ReservationTime time.Duration
-	// CooldownTime is how long a freed address is not given to another Service.
+	// CooldownTime is how long a freed address is not given to another Service, counted from
+	// when it was freed or its reservation ended.
 	CooldownTime time.Duration
 	// DualStackPartner names the pool that gives a dual-stack Service the family that this
 	// pool lacks or has run out of; "" means that both addresses come from one pool.
