@@ -26,7 +26,7 @@ const (
 	quorum     = 3                      // answers that need no further ones
 
 	joinPeriodUnproven = time.Second // joinPeriod while nobody has answered
-	answeredPeriod     = time.Second // pingPeriod of a peer that was joined
+	futileShifts       = 5           // pingPeriod grows to 6.4 s for one that answers in vain
 )
 
 // try is one attempt to reach a peer: a ping, and a join if it is answered, or a join
@@ -41,6 +41,7 @@ type entry struct {
 	pinging, joining bool          // a try is under way
 	pinged, joined   time.Duration // start of the last one
 	tried, answered  bool          // since the last reset
+	futile           uint          // answers that made it no member
 }
 
 // book remembers the known peers and when each was tried. It makes no tries itself: the
@@ -54,7 +55,7 @@ type book struct {
 }
 
 func newBook(self string, now time.Duration) *book {
-	return &book{self: self, entries: map[Peer]*entry{}, since: now, credit: now}
+	return &book{self: self, entries: map[Peer]*entry{}, since: now, credit: now - burst*pingGap}
 }
 
 // list replaces the peers that the cluster lists. One that only the gossip knows stays as
@@ -78,9 +79,15 @@ func (b *book) learn(p Peer) {
 	}
 }
 
-// reset starts a new proof: no peer counts as tried.
-func (b *book) reset(now time.Duration) {
-	b.since = now
+// reset starts a new proof: no peer counts as tried. Several may be asked at once, except
+// after a link came up: the switch may need another moment, and a packet that is lost then
+// costs a second, because that is how often the kernel asks for a hardware address. So
+// peers are asked one after the other, each of them being another chance.
+func (b *book) reset(now time.Duration, linkUp bool) {
+	b.since, b.credit = now, now-burst*pingGap
+	if linkUp {
+		b.credit = now - pingGap
+	}
 	for _, e := range b.entries {
 		e.tried, e.answered = false, false
 		e.pinged, e.joined = now-pingPeriod, now
@@ -139,6 +146,9 @@ func (b *book) due(now time.Duration, unproven bool, alive func(node string) boo
 		if e.joining {
 			joins++
 		}
+		if alive(p.Node) {
+			e.futile = 0
+		}
 		if alive(p.Node) && (!unproven || e.answered) {
 			continue
 		}
@@ -161,14 +171,9 @@ func (b *book) due(now time.Duration, unproven bool, alive func(node string) boo
 	var out []try
 	for _, p := range wanted {
 		e := b.entries[p]
-		// A first ping while unproven is limited by the answers under way alone, so that
-		// a start does not take longer in a large cluster.
-		first := unproven && !e.tried
-		if !e.pinging && now-e.pinged >= pingPeriod && pings < burst && (first || b.credit+pingGap <= now) {
-			if !first {
-				b.credit += pingGap
-			}
+		if !e.pinging && now-e.pinged >= pingPeriod && pings < burst && b.credit+pingGap <= now {
 			pings++
+			b.credit += pingGap
 			e.pinging, e.pinged = true, now
 			out = append(out, try{peer: p})
 		}
@@ -198,8 +203,9 @@ func (b *book) done(t try, began time.Duration, answered bool) {
 	}
 	e.tried, e.answered = true, e.answered || answered
 	if answered {
-		// One that answers and yet is no member a moment later is about to leave, or has
-		// another name than its Node. There is no hurry to ask it again.
-		e.pinged = began + answeredPeriod - pingPeriod
+		// One that answers again and again and yet is no member is about to leave, or
+		// has another name than its Node. It is asked half as often each time.
+		e.pinged = began + pingPeriod<<min(e.futile, futileShifts) - pingPeriod
+		e.futile++
 	}
 }

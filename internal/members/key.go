@@ -83,8 +83,11 @@ const keyDelay = 3 * time.Minute
 //     Secret still lists it as secretkey-previous.
 //
 // A speaker that starts between the steps knows only what the Secret says now. With
-// secretkey-previous in the Secret it starts by sending with that one and loses nothing;
-// without it, it understands the others only from step 2 on.
+// secretkey-previous in the Secret it starts by sending with that one for keyDelay and
+// loses nothing; without it, it understands the others only from step 2 on. So a rotation is
+// one edit of the Secret that sets both entries. The old one may be removed when no
+// speaker has changed or started for ten minutes; left there it does no harm beyond being
+// accepted.
 type ring struct {
 	sending  key
 	accepted map[key]acceptance

@@ -244,3 +244,84 @@ func TestMembershipOffMeansEverybody(t *testing.T) {
 		t.Errorf("view is %+v", v)
 	}
 }
+
+func TestProcessThatStoodStillAsksBeforeItCountsItself(t *testing.T) {
+	all := cluster(t, 3, plain)
+	all[0].beat.Store(int64(clock() - time.Minute)) // as if it had been stopped since then
+	all[0].until(t, "itself again", func(v lb.View) bool {
+		return all[0].Observe().Stalls == 1 && members("n1", "n2", "n3")(v)
+	})
+	if !all[0].Fresh() {
+		t.Error("may not speak although a peer answered")
+	}
+}
+
+func TestGrowingClusterGetsSlowerParametersUnnoticed(t *testing.T) {
+	name := "n1"
+	for spread(name, settlePeriod) > 100*time.Millisecond { // a node whose turn comes soon
+		name += "x"
+	}
+	c := configOf(1)
+	c.Node = name
+	grows, stays := start(t, c), start(t, configOf(2))
+	grows.SetPeers([]Peer{stays.peer})
+	stays.SetPeers([]Peer{grows.peer})
+	grows.until(t, "both", members(name, "n2"))
+	stays.until(t, "both", members(name, "n2"))
+	listed := []Peer{stays.peer}
+	for i := range 40 {
+		listed = append(listed, Peer{Node: fmt.Sprintf("without-address-%d", i)})
+	}
+	grows.SetPeers(listed)
+	for deadline := time.Now().Add(patience); ; <-time.After(time.Millisecond) {
+		if v := grows.View(); !members(name, "n2")(v) {
+			t.Fatalf("view changed to %+v", v)
+		}
+		if o := grows.Observe(); o.Resizes == 1 && o.Proof == "proven" && o.Size == Medium {
+			break
+		} else if time.Now().After(deadline) {
+			t.Fatalf("observed %+v", o)
+		}
+	}
+	if gone := stays.Observe().Gone; gone != 0 {
+		t.Errorf("the other speaker lost it %d times", gone)
+	}
+}
+
+func TestSpeakersInAllStepsOfAKeyRotationUnderstandEachOther(t *testing.T) {
+	secret := func(primary, previous string) string {
+		dir := t.TempDir()
+		for file, text := range map[string]string{keyFile: primary, previousKeyFile: previous} {
+			if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return dir
+	}
+	before, during := secret("old", ""), secret("new", "old")
+	cluster(t, 3, func(c *Config) {
+		c.KeyPath = before
+		if c.Node == "n2" {
+			c.KeyPath = during // it started after the Secret changed
+		}
+	})
+}
+
+func TestConfigurationMistakesAreNamed(t *testing.T) {
+	bad := filepath.Join(t.TempDir(), "config.json")
+	if err := os.WriteFile(bad, []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for want, change := range map[string]func(*Config){
+		"the node has no name":          func(c *Config) { c.Node = "" },
+		":: is no address of this node": func(c *Config) { c.Bind = netip.MustParseAddrPort("[::]:7946") },
+		"no such file":                  func(c *Config) { c.KeyPath = "/nowhere" },
+		"missing TCPTimeout":            func(c *Config) { c.FilePath = bad },
+	} {
+		c := configOf(1)
+		change(&c)
+		if _, err := New(c, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error is %v, want it to say %q", err, want)
+		}
+	}
+}

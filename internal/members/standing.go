@@ -75,7 +75,7 @@ func (s *standing) fence(now time.Duration) {
 	if s.proof != starting {
 		s.proof = fenced
 	}
-	s.book.reset(now)
+	s.book.reset(now, false)
 }
 
 // setLink notes the carrier of the link. It reports whether that is news.
@@ -85,13 +85,14 @@ func (s *standing) setLink(up bool, now time.Duration) bool {
 	}
 	s.link = up
 	s.fence(now)
+	s.book.reset(now, up)
 	return true
 }
 
 // begin notes that a gossip runs and has found nobody yet.
 func (s *standing) begin(now time.Duration) {
 	s.runs = true
-	s.book.reset(now)
+	s.book.reset(now, false)
 }
 
 // end forgets what the gossip knew and holds it as long as the next one is not proven.
@@ -104,7 +105,7 @@ func (s *standing) end(now time.Duration) {
 	maps.Copy(held, s.held)
 	s.held, s.alive = held, map[string]bool{}
 	s.turns++
-	s.book.reset(now)
+	s.book.reset(now, false)
 }
 
 // prove ends the search for a proof if there is one, and reports whether it did.

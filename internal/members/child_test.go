@@ -1,0 +1,167 @@
+// Copyright The Clarion Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package members
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// The tests over real links need speakers in namespaces, hence processes. They are this
+// test binary again, told by the environment what to be.
+const (
+	childSpeaker = "CLARION_MEMBERS_SPEAKER" // a Config as JSON
+	childBurner  = "CLARION_MEMBERS_BURNER"  // the number of a processor to keep busy
+)
+
+func TestMain(m *testing.M) {
+	switch {
+	case os.Getenv(childSpeaker) != "":
+		if err := speak(os.Getenv(childSpeaker), os.Stdin); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	case os.Getenv(childBurner) != "":
+		burn(os.Getenv(childBurner))
+	default:
+		os.Exit(m.Run())
+	}
+}
+
+// order is what the test tells a child, one JSON object a line; the first non-empty
+// field counts.
+type order struct {
+	Peers []Peer
+	Leave bool
+}
+
+// report is what a child tells the test, one JSON object a line.
+type report struct {
+	At        time.Duration // by clock, which all processes of a machine share
+	Known     bool
+	Members   []string
+	Counts    Counts
+	Violation string
+}
+
+func speak(config string, orders io.Reader) error {
+	var c Config
+	if err := json.Unmarshal([]byte(config), &c); err != nil {
+		return err
+	}
+	m, err := New(c, slog.New(slog.NewTextHandler(os.Stderr, nil)).With("self", c.Node))
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
+		defer cancel()
+		lines := bufio.NewScanner(orders)
+		for lines.Scan() {
+			obey(ctx, m, lines.Bytes())
+		}
+	}()
+	go tell(ctx, m)
+	go followLink(ctx, m)
+	return m.Run(ctx)
+}
+
+func obey(ctx context.Context, m *Members, line []byte) {
+	var o order
+	if err := json.Unmarshal(line, &o); err != nil {
+		panic(err)
+	}
+	switch {
+	case o.Peers != nil:
+		m.SetPeers(o.Peers)
+	case o.Leave:
+		ctx, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		if err := m.Leave(ctx); err != nil {
+			panic(err)
+		}
+	}
+}
+
+// followLink tells the membership of the carrier of eth0, as a speaker does from netlink.
+func followLink(ctx context.Context, m *Members) {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			eth0, err := net.InterfaceByName("eth0")
+			if err != nil {
+				panic(err)
+			}
+			m.SetLinkUp(eth0.Flags&net.FlagRunning != 0)
+		}
+	}
+}
+
+// tell writes a report at each change of the view, and plays the packet path: it asks each
+// other millisecond whether the node may speak, and reports if it may although the process
+// has just stood still.
+func tell(ctx context.Context, m *Members) {
+	out := json.NewEncoder(os.Stdout)
+	tick := time.NewTicker(2 * time.Millisecond)
+	asked := clock()
+	for {
+		var r report
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			fresh, now := m.Fresh(), clock()
+			limit := time.Duration(m.limit.Load())
+			if gap := now - asked; fresh && gap > 2*limit {
+				r.Violation = fmt.Sprintf("spoke after standing still for %s", gap)
+			}
+			asked = now
+			if r.Violation == "" {
+				continue
+			}
+		case <-m.Changed():
+		}
+		v := m.View()
+		r.At, r.Known, r.Members, r.Counts = clock(), v.Known, v.Members, m.Observe().Counts
+		if err := out.Encode(r); err != nil {
+			panic(err)
+		}
+	}
+}
+
+// burn keeps one processor busy until it is killed.
+func burn(processor string) {
+	var set unix.CPUSet
+	var n int
+	if _, err := fmt.Sscan(strings.TrimSpace(processor), &n); err != nil {
+		panic(err)
+	}
+	set.Set(n)
+	runtime.LockOSThread()
+	if err := unix.SchedSetaffinity(0, &set); err != nil {
+		panic(err)
+	}
+	for x := uint64(1); ; x = x*6364136223846793005 + 1 {
+		if x == 0 {
+			fmt.Println(x)
+		}
+	}
+}
