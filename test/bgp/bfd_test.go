@@ -1,7 +1,7 @@
 // Copyright The Clarion Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package bgp
+package bgp_test
 
 import (
 	"fmt"
@@ -17,7 +17,7 @@ import (
 // quick is BFD at 50 ms x 3.
 var quick = bfd.Params{TransmitInterval: 50 * time.Millisecond, ReceiveInterval: 50 * time.Millisecond, Multiplier: 3, EchoReceive: 50 * time.Millisecond}
 
-func target(peer, local string) udp.Target {
+func bfdTarget(peer, local string) udp.Target {
 	t := udp.Target{Name: peer, Peer: netip.MustParseAddr(peer), Params: quick}
 	if local != "" {
 		t.Local = netip.MustParseAddr(local)
@@ -66,7 +66,7 @@ func TestBFDWithFRR(t *testing.T) {
 			f := s.startFRR("r", bfdConfig(tc.peer))
 			sp := s.startSpeaker("s")
 			addr := netip.MustParsePrefix(tc.theirs).Addr().String()
-			sp.watch(target(addr, tc.peer))
+			sp.watch(bfdTarget(addr, tc.peer))
 			t.Logf("up after %s", waitState(t, sp, bfd.Up, 5*time.Second).Round(time.Millisecond))
 			eventually(t, 2*time.Second, func() string {
 				st := session(sp)
@@ -125,7 +125,7 @@ func TestBFDAcrossHops(t *testing.T) {
 	s.in("r", "ip", "route", "add", "default", "via", "198.51.100.254")
 	f := s.startFRR("r", bfdConfig("192.0.2.1 multihop local-address 198.51.100.2"))
 	sp := s.startSpeaker("s")
-	far := target("198.51.100.2", "192.0.2.1")
+	far := bfdTarget("198.51.100.2", "192.0.2.1")
 	far.MultiHop, far.MinimumTTL = true, 254
 	sp.watch(far)
 	t.Logf("up after %s", waitState(t, sp, bfd.Up, 5*time.Second).Round(time.Millisecond))
@@ -154,7 +154,7 @@ func TestBFDIgnoresForwardedPackets(t *testing.T) {
 	s.startFRR("r", bfdConfig("192.0.2.1"))
 	s.in("r", "nft", "add table ip m; add chain ip m out { type filter hook output priority 0; }; add rule ip m out udp dport 3784 ip ttl set 254")
 	sp := s.startSpeaker("s")
-	sp.watch(target("192.0.2.2", "192.0.2.1"))
+	sp.watch(bfdTarget("192.0.2.2", "192.0.2.1"))
 	waitState(t, sp, bfd.Down, time.Second)
 	always(t, 3*time.Second, func() string {
 		if st := session(sp); st.Session.State != bfd.Down || st.Counters.ControlIn != 0 {
@@ -172,7 +172,7 @@ func TestBFDTimersAndModes(t *testing.T) {
 	s.host("r", "192.0.2.2/24")
 	f := s.startFRR("r", bfdConfig("192.0.2.1"))
 	sp := s.startSpeaker("s")
-	tg := target("192.0.2.2", "192.0.2.1")
+	tg := bfdTarget("192.0.2.2", "192.0.2.1")
 	tg.Params.Passive = true // FRR speaks first
 	sp.watch(tg)
 	waitState(t, sp, bfd.Up, 5*time.Second)
@@ -229,7 +229,7 @@ func TestBFDReturnsEcho(t *testing.T) {
 			ours, theirs := netip.MustParsePrefix(tc.ours).Addr().String(), netip.MustParsePrefix(tc.theirs).Addr().String()
 			f := s.startFRR("r", bfdConfig(ours, "echo-mode", "echo transmit-interval 50", "echo receive-interval 50"))
 			sp := s.startSpeaker("s")
-			sp.watch(target(theirs, ours))
+			sp.watch(bfdTarget(theirs, ours))
 			waitState(t, sp, bfd.Up, 5*time.Second)
 			eventually(t, 5*time.Second, func() string {
 				var counters []struct {
@@ -261,7 +261,7 @@ func TestBFDUnderLoad(t *testing.T) {
 	s.host("r", "192.0.2.2/24", "2001:db8::2/64")
 	s.startFRR("r", bfdConfig("192.0.2.1")+bfdConfig("2001:db8::1"))
 	sp := s.startSpeaker("s")
-	sp.watch(target("192.0.2.2", "192.0.2.1"), target("2001:db8::2", "2001:db8::1"))
+	sp.watch(bfdTarget("192.0.2.2", "192.0.2.1"), bfdTarget("2001:db8::2", "2001:db8::1"))
 	eventually(t, 5*time.Second, func() string {
 		for _, st := range sp.ask(request{}).BFD {
 			if st.Session.State != bfd.Up {

@@ -1,7 +1,7 @@
 // Copyright The Clarion Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package bgp
+package bgp_test
 
 import (
 	"bytes"

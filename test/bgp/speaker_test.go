@@ -1,7 +1,7 @@
 // Copyright The Clarion Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package bgp
+package bgp_test
 
 import (
 	"bufio"
@@ -10,54 +10,150 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"github.com/clarion-lb/clarion/internal/bfd"
 	"github.com/clarion-lb/clarion/internal/bfd/udp"
+	"github.com/clarion-lb/clarion/internal/bgp"
+	"github.com/clarion-lb/clarion/internal/bgp/gobgp"
+	"github.com/clarion-lb/clarion/internal/l2/wire"
+	"github.com/clarion-lb/clarion/internal/lb"
 )
 
 // request is a line that a test sends to the speaker process; every request gets one reply.
 type request struct {
-	BFD *[]udp.Target `json:",omitempty"`
+	BFD  *[]udp.Target `json:",omitempty"` // BFD alone
+	BGP  *bgp.Want     `json:",omitempty"` // BGP, with BFD for the peers that have a profile
+	Stop string        `json:",omitempty"` // "drain" or "restart"
 }
 
 // reply is what the speaker observes after a request.
 type reply struct {
 	BFD   []udp.Status
+	BGP   bgp.State
+	Set   string // error of Set
 	Error string
+}
+
+// daemon is the speaker process: a router and BFD, put together as the speaker's main does it.
+type daemon struct {
+	log    *slog.Logger
+	watch  *udp.Manager
+	router *gobgp.Router
+	kick   chan struct{}
+	mu     sync.Mutex
+	want   *bgp.Want
+}
+
+// loop applies the wish again whenever something happened.
+func (d *daemon) loop(ctx context.Context) {
+	for {
+		wait := time.Hour
+		d.mu.Lock()
+		if d.want != nil {
+			if next, _ := d.apply(ctx); !next.IsZero() {
+				wait = time.Until(next)
+			}
+		}
+		d.mu.Unlock()
+		select {
+		case <-ctx.Done():
+			return
+		case <-d.kick:
+		case <-time.After(wait):
+		}
+	}
+}
+
+// apply holds the sessions that BFD forbids and hands the wish to the router.
+func (d *daemon) apply(ctx context.Context) (time.Time, error) {
+	state, _ := d.router.Observe(ctx)
+	status := map[string]bfd.Status{}
+	for _, st := range d.watch.Observe() {
+		status[st.Target.Name] = st.Session
+	}
+	var next time.Time
+	targets := []udp.Target{}
+	want := bgp.Want{Peers: slices.Clone(d.want.Peers)}
+	for i := range want.Peers {
+		p := &want.Peers[i]
+		if p.Peer.BFD == nil {
+			continue
+		}
+		sess, _ := state.Find(p.Peer.Name)
+		if t, ok := target(p.Peer, sess.Address); ok {
+			targets = append(targets, t)
+		}
+		var established time.Time
+		if sess.Phase == bgp.Established {
+			established = sess.Since
+		}
+		hold, again := bgp.Unreachable(status[p.Peer.Name], established, time.Now())
+		if hold {
+			p.Hold = bgp.BFDDown
+		}
+		if !again.IsZero() && (next.IsZero() || again.Before(next)) {
+			next = again
+		}
+	}
+	d.watch.Set(targets)
+	return next, d.router.Set(ctx, want)
+}
+
+// target is the BFD session of a peer that lives at an address.
+func target(p lb.Peer, address netip.Addr) (udp.Target, bool) {
+	if p.Unnumbered() {
+		address = address.WithZone(p.Interface)
+	}
+	return udp.Target{
+		Name: p.Name, Peer: address, Local: p.Source, Link: p.Interface, VRF: p.VRF, MultiHop: p.MultiHop,
+		MinimumTTL: p.BFD.MinimumTTL, Params: bfd.ParamsOf(*p.BFD, p.MultiHop),
+	}, address.IsValid()
 }
 
 // speak is the speaker process: it serves requests until its input ends.
 func speak(in io.Reader, out io.Writer) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	watch, err := udp.New(udp.Options{Log: log, Kick: func() {}})
+	d := &daemon{kick: make(chan struct{}, 1), log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))}
+	kick := func() {
+		select {
+		case d.kick <- struct{}{}:
+		default:
+		}
+	}
+	var err error
+	if d.watch, err = udp.New(udp.Options{Log: d.log, Kick: kick}); err != nil {
+		return err
+	}
+	d.router, err = gobgp.New(gobgp.Options{
+		Log: d.log, RouterID: netip.MustParseAddr("192.0.2.1"), Kick: kick, Discover: wire.Routers, Ready: 4,
+	})
 	if err != nil {
 		return err
 	}
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		if err := watch.Run(ctx); err != nil {
-			log.Error("run BFD", "err", err)
+		if err := d.watch.Run(ctx); err != nil {
+			d.log.Error("run BFD", "err", err)
 		}
 	})
+	go d.loop(ctx)
 	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, 64<<20)
 	for lines.Scan() {
 		var req request
-		var rep reply
 		if err := json.Unmarshal(lines.Bytes(), &req); err != nil {
 			return fmt.Errorf("read request: %w", err)
 		}
-		if req.BFD != nil {
-			watch.Set(*req.BFD)
-		}
-		rep.BFD = watch.Observe()
-		b, err := json.Marshal(rep)
+		b, err := json.Marshal(d.answer(ctx, req))
 		if err != nil {
 			return fmt.Errorf("write reply: %w", err)
 		}
@@ -66,6 +162,31 @@ func speak(in io.Reader, out io.Writer) error {
 	cancel()
 	wg.Wait()
 	return nil
+}
+
+// answer does what a request asks for and reports what is.
+func (d *daemon) answer(ctx context.Context, req request) reply {
+	var rep reply
+	if req.BFD != nil {
+		d.watch.Set(*req.BFD)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if req.BGP != nil {
+		d.want = req.BGP
+		if _, err := d.apply(ctx); err != nil {
+			rep.Set = err.Error()
+		}
+	}
+	if req.Stop != "" {
+		if err := d.router.Stop(ctx, req.Stop == "restart"); err != nil {
+			rep.Error = err.Error()
+		}
+		d.want = nil
+	}
+	rep.BFD = d.watch.Observe()
+	rep.BGP, _ = d.router.Observe(ctx)
+	return rep
 }
 
 // speaker is the test's end of a speaker process.
@@ -136,4 +257,20 @@ func (sp *speaker) watch(targets ...udp.Target) {
 		targets = []udp.Target{} // none is another wish than no wish
 	}
 	sp.ask(request{BFD: &targets})
+}
+
+// route hands peers with their routes to the router and returns the error of Set.
+func (sp *speaker) route(peers ...bgp.PeerWant) string {
+	sp.t.Helper()
+	if peers == nil {
+		peers = []bgp.PeerWant{}
+	}
+	return sp.ask(request{BGP: &bgp.Want{Peers: peers}}).Set
+}
+
+// state returns the session with a peer.
+func (sp *speaker) state(name string) bgp.Session {
+	sp.t.Helper()
+	s, _ := sp.ask(request{}).BGP.Find(name)
+	return s
 }
