@@ -111,6 +111,9 @@ func (a *app) runUp(cmd *cobra.Command, f upFlags) error {
 		return err
 	}
 	defer unlock()
+	if err := cluster.CheckFree(a.dir(), c); err != nil {
+		return err
+	}
 	ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	say := report()

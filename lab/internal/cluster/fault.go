@@ -53,6 +53,9 @@ func (f *Faults) Signal(host, name string, sig syscall.Signal) error {
 
 // find returns the processes that the user's words mean.
 func (f *Faults) find(host, name string) ([]proc.ID, error) {
+	if _, err := f.Config.Addrs(host); err != nil {
+		return nil, err
+	}
 	comp, err := f.Dir.Component(host, name)
 	if err == nil {
 		return []proc.ID{comp.ID}, nil

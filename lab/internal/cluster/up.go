@@ -5,7 +5,6 @@ package cluster
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -26,15 +25,23 @@ import (
 // Report receives one line per finished step.
 type Report func(format string, args ...any)
 
-// Up builds the lab described by c and returns when every node is Ready and
-// every kube-proxy has written its rules. The caller holds the lock.
-func Up(ctx context.Context, d state.Dir, c state.Config, say Report) error {
+// CheckFree reports whether a lab of this name is there already, whole or in
+// part. The caller holds the lock.
+func CheckFree(d state.Dir, c state.Config) error {
 	if d.Exists() {
 		return fmt.Errorf("%s exists: the lab %q is up, or a start was cut short; `lab down` removes it", d.Path(), c.Name)
 	}
-	if names, err := host.ListNetns(c.Netns("")); err != nil || len(names) > 0 {
-		return errors.Join(err, fmt.Errorf("namespaces %v are left from another lab %q; `lab down` removes them", names, c.Name))
+	names, err := host.ListNetns(c.Netns(""))
+	if err == nil && len(names) > 0 {
+		err = fmt.Errorf("namespaces %v are left from another lab %q; `lab down` removes them", names, c.Name)
 	}
+	return err
+}
+
+// Up builds the lab described by c and returns when every node is Ready and
+// every kube-proxy has written its rules. The caller holds the lock and has
+// called CheckFree.
+func Up(ctx context.Context, d state.Dir, c state.Config, say Report) error {
 	if err := d.Create(); err != nil {
 		return err
 	}

@@ -145,6 +145,11 @@ func addPodNetns(l topo.Lab, node *space, n int) error {
 	if err := createHostNetns(name, false); err != nil {
 		return err
 	}
+	// IPv4 lets a socket bind to an address that is local by a route only; IPv6
+	// does not without this.
+	if err := Do(name, func() error { return sysctl("net.ipv6.ip_nonlocal_bind=1") }); err != nil {
+		return err
+	}
 	p, err := open(name)
 	if err != nil {
 		return err

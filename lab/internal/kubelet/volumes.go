@@ -215,14 +215,15 @@ func publish(dir string, files map[string]pod.File, o owner) error {
 	return sweep(dir, top, filepath.Base(next), old)
 }
 
-// sweep removes names that are no longer there and the old generation.
+// sweep removes names that are no longer there and the old generation. Directories are not
+// names of files: another volume is mounted there.
 func sweep(dir string, top map[string]bool, current, old string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
-		if !strings.HasPrefix(e.Name(), "..") && !top[e.Name()] {
+		if !strings.HasPrefix(e.Name(), "..") && !top[e.Name()] && !e.IsDir() {
 			if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
 				return err
 			}

@@ -151,9 +151,16 @@ func (s *Spec) populate() error {
 	for _, dev := range []string{"null", "zero", "full", "random", "urandom"} {
 		mounts = append(mounts, Mount{Source: "/dev/" + dev, Target: "/dev/" + dev})
 	}
-	for _, m := range append(mounts, s.Mounts...) {
+	mounts = append(mounts, s.Mounts...)
+	for _, m := range mounts {
 		if err := s.bind(m); err != nil {
 			return fmt.Errorf("mount %s on %s: %w", m.Source, m.Target, err)
+		}
+	}
+	// Only now, because the place of one volume may have to be made inside another.
+	for _, m := range mounts {
+		if err := s.seal(m); err != nil {
+			return fmt.Errorf("make %s read-only: %w", m.Target, err)
 		}
 	}
 	return nil
@@ -183,7 +190,11 @@ func (s *Spec) kernelMounts() error {
 	if s.Security.Privileged {
 		return nil
 	}
-	return s.bind(Mount{Source: s.in("/proc/sys"), Target: "/proc/sys", ReadOnly: true})
+	sys := Mount{Source: s.in("/proc/sys"), Target: "/proc/sys", ReadOnly: true}
+	if err := s.bind(sys); err != nil {
+		return err
+	}
+	return s.seal(sys)
 }
 
 func (s *Spec) bind(m Mount) error {
@@ -195,13 +206,15 @@ func (s *Spec) bind(m Mount) error {
 	if err := makeTarget(target, st.IsDir()); err != nil {
 		return err
 	}
-	if err := unix.Mount(m.Source, target, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
-		return err
-	}
+	return unix.Mount(m.Source, target, "", unix.MS_BIND|unix.MS_REC, "")
+}
+
+// seal makes a mount that shall be so read-only.
+func (s *Spec) seal(m Mount) error {
 	if !m.ReadOnly {
 		return nil
 	}
-	return unix.Mount("", target, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, "")
+	return unix.Mount("", s.in(m.Target), "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, "")
 }
 
 // makeTarget makes the place to mount on: a directory on a directory, a file
