@@ -4,8 +4,11 @@
 package wire
 
 import (
+	"errors"
 	"fmt"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/clarion-lb/clarion/internal/l2"
 	"github.com/clarion-lb/clarion/internal/lb"
@@ -54,7 +57,7 @@ func (w *Wire) one(a *l2.Action) (failure, bool) {
 		}
 	case l2.SendARP, l2.SendNA, l2.SendNS:
 		if p != nil {
-			w.send(p, a)
+			return w.send(p, a)
 		}
 	case l2.Conflict, l2.Released:
 		w.log.Debug(a.Op.String(), "addr", a.Addr, "link", a.Name, "mac", a.MAC.String())
@@ -108,17 +111,20 @@ func (w *Wire) fail(f failure) {
 	w.do(w.machine.Failed(f.port.link, f.port.family, time.Now()))
 }
 
-func (w *Wire) send(p *port, a *l2.Action) {
+// send executes a Send action. A frame that cannot leave is only counted, unless the error
+// says that the socket has lost its interface.
+func (w *Wire) send(p *port, a *l2.Action) (failure, bool) {
 	frame, err := encode(a)
 	if err == nil {
 		err = p.write(frame)
 	}
-	if err != nil {
-		w.sent.Failed++
-		w.log.Debug("cannot send", "addr", a.Addr, "link", a.Name, "reason", err)
-		return
+	if err == nil {
+		w.sent.Frames++
+		return failure{}, true
 	}
-	w.sent.Frames++
+	w.sent.Failed++
+	w.log.Debug("cannot send", "addr", a.Addr, "link", a.Name, "reason", err)
+	return failure{p, err}, !errors.Is(err, unix.ENXIO)
 }
 
 // closeAll ends every port and waits for its goroutines.
