@@ -26,6 +26,9 @@ type BGPAdvertisementSpec struct {
 	// LocalPref is the LOCAL_PREF attribute on iBGP sessions; higher is preferred. Absent or 0
 	// leaves the choice to the peer.
 	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=4294967295
+	// +kubebuilder:validation:Format=int64
 	LocalPref uint32 `json:"localPref,omitempty"`
 
 	// Communities to attach: `65000:100`, `large:65000:1:2`, or the alias of a Community object.

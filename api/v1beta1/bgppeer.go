@@ -183,8 +183,9 @@ type BGPPeer struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
+	// +kubebuilder:validation:Required
 	// +kubebuilder:pruning:PreserveUnknownFields
-	Spec   BGPPeerSpec   `json:"spec,omitempty"`
+	Spec   BGPPeerSpec   `json:"spec"`
 	Status BGPPeerStatus `json:"status,omitempty"`
 }
 
