@@ -21,8 +21,8 @@ type slot struct {
 	sums  []uint64 // by column
 }
 
-// level is the state of one balancing.
-type level struct {
+// levels is the state of one balancing.
+type levels struct {
 	names []string // by column
 	slots []slot
 	load  []int   // by column
@@ -35,15 +35,16 @@ type level struct {
 	freeOnly bool
 }
 
-// balance elects the owners of the balanced items and writes them to owners.
-func (e *Elector) balance(items []Item, balanced []int, current map[netip.Addr]string, owners []string) {
-	l := &level{
+// balance elects the owners of the balanced items and writes them to owners. With level it
+// also moves those that could stay.
+func (e *Elector) balance(items []Item, balanced []int, current map[netip.Addr]string, level bool, owners []string) {
+	l := &levels{
 		names: e.names, slots: make([]slot, len(balanced)),
 		load: make([]int, len(e.names)), on: make([][]int, len(e.names)),
 	}
 	tiers := tiers{}
 	for k, i := range balanced {
-		l.slots[k] = e.slot(&items[i], current, tiers)
+		l.slots[k] = e.slot(&items[i], current, level, tiers)
 		l.put(k, l.slots[k].owner)
 	}
 	reached := tiers.union(len(e.names))
@@ -55,17 +56,19 @@ func (e *Elector) balance(items []Item, balanced []int, current map[netip.Addr]s
 	// Those that have to move anyway are spread first: what they can level out, nobody else
 	// has to move for.
 	l.run(true)
-	l.run(false)
+	if level {
+		l.run(false)
+	}
 	for k, i := range balanced {
 		owners[i] = e.names[l.slots[k].owner]
 	}
 }
 
 // slot places an address where it is, or with its default owner if it cannot stay.
-func (e *Elector) slot(it *Item, current map[netip.Addr]string, tiers tiers) slot {
+func (e *Elector) slot(it *Item, current map[netip.Addr]string, level bool, tiers tiers) slot {
 	s := slot{addr: it.Addr, bound: it.Election.Sticky, tier: tiers.of(it.Set, len(e.names)), sums: e.row(it.Key)}
 	if now, ok := e.columns[current[it.Addr]]; ok {
-		if s.tier[now] || s.bound && it.Set.keeps(e.names[now]) {
+		if s.tier[now] || (s.bound || !level) && it.Set.keeps(e.names[now]) {
 			s.owner = now
 			return s
 		}
@@ -107,7 +110,7 @@ func (t tiers) union(columns int) []bool {
 }
 
 // put gives a slot to a column.
-func (l *level) put(k, col int) {
+func (l *levels) put(k, col int) {
 	l.slots[k].owner = col
 	l.load[col]++
 	l.on[col] = append(l.on[col], k)
@@ -115,13 +118,13 @@ func (l *level) put(k, col int) {
 
 // run moves slots, always from the fullest node that can give to the emptiest that can
 // take, until no move makes two nodes more equal.
-func (l *level) run(freeOnly bool) {
+func (l *levels) run(freeOnly bool) {
 	l.freeOnly, l.offers = freeOnly, map[[2]int][]int{}
 	for l.step() {
 	}
 }
 
-func (l *level) step() bool {
+func (l *levels) step() bool {
 	slices.SortFunc(l.used, func(a, b int) int {
 		return cmp.Or(cmp.Compare(l.load[a], l.load[b]), cmp.Compare(l.names[a], l.names[b]))
 	})
@@ -143,7 +146,7 @@ func (l *level) step() bool {
 }
 
 // take returns the next slot that one column can give to another.
-func (l *level) take(from, to int) (int, bool) {
+func (l *levels) take(from, to int) (int, bool) {
 	pair := [2]int{from, to}
 	offer, ok := l.offers[pair]
 	if !ok {
@@ -162,7 +165,7 @@ func (l *level) take(from, to int) (int, bool) {
 
 // offer lists what a column can give to another: free slots first, then by how much the
 // hash favours the other, so that the outcome does not depend on the order of the items.
-func (l *level) offer(from, to int) []int {
+func (l *levels) offer(from, to int) []int {
 	slices.Sort(l.on[from])
 	l.on[from] = slices.DeleteFunc(slices.Compact(l.on[from]), func(k int) bool { return l.slots[k].owner != from })
 	var out []int
@@ -185,7 +188,7 @@ func (l *level) offer(from, to int) []int {
 }
 
 // forget drops what is known of a column that gained a slot.
-func (l *level) forget(col int) {
+func (l *levels) forget(col int) {
 	for _, to := range l.used {
 		delete(l.offers, [2]int{col, to})
 	}

@@ -25,13 +25,27 @@ type Item struct {
 // there is no candidate. current says who owned each address last; it must be the same on
 // every speaker, and may be nil. Fed its own result, Owners changes nothing.
 //
-// Without options the owner is that of the function Owner. A sticky address stays with its
-// current owner while that one is a candidate and is not leaving. Balanced addresses go to
-// the candidates of the highest weight only, and of these no node owns two more than
-// another that could own the same addresses: each address begins where it is, or with its
-// Owner if it cannot stay, and then as few as possible move until that holds. An address
-// that is sticky too is not moved from where it is for the sake of balance.
+// An address with an option stays with its current owner while that one is a candidate and
+// is not leaving. One that cannot stay goes to its owner by default, unless it is balanced:
+// then those that have to move are spread over the candidates of the highest weight so that
+// no node gets one of them that another could have with two addresses less.
 func (e *Elector) Owners(items []Item, current map[netip.Addr]string) []string {
+	return e.owners(items, current, false)
+}
+
+// Targets returns the owners that the addresses should be moved to when nothing else is
+// going on. They are those of Owners, except that balanced addresses that are not sticky
+// leave nodes of less than the highest weight, and nodes that own two more than another that
+// could own the same: as few as possible move until that holds.
+//
+// Owners does not move them itself, because speakers do not learn of a change at the same
+// time: while a node dies, its addresses may be taken before everybody knows of its death,
+// and it would look like a node with nothing to do.
+func (e *Elector) Targets(items []Item, current map[netip.Addr]string) []string {
+	return e.owners(items, current, true)
+}
+
+func (e *Elector) owners(items []Item, current map[netip.Addr]string, level bool) []string {
 	owners := make([]string, len(items))
 	at := make(map[netip.Addr]int, len(items))
 	for i := range items {
@@ -50,12 +64,12 @@ func (e *Elector) Owners(items []Item, current map[netip.Addr]string) []string {
 		}
 	}
 	if len(balanced) > 0 {
-		e.balance(items, balanced, current, owners)
+		e.balance(items, balanced, current, level, owners)
 	}
 	for _, i := range followers {
 		it, leader := &items[i], owners[leads(items, at, i)]
-		stays := it.Election.Sticky && it.Set.keeps(current[it.Addr])
-		if !stays && it.Set.keeps(leader) {
+		bound := it.Election.Sticky || it.Election.Balanced && !level
+		if it.Set.keeps(leader) && !(bound && it.Set.keeps(current[it.Addr])) {
 			owners[i] = leader
 		} else {
 			owners[i] = e.alone(it, current)
@@ -79,7 +93,7 @@ func leads(items []Item, at map[netip.Addr]int, i int) int {
 
 // alone elects the owner of an address without regard to others.
 func (e *Elector) alone(it *Item, current map[netip.Addr]string) string {
-	if it.Election.Sticky {
+	if it.Election != (lb.Election{}) {
 		if now := current[it.Addr]; it.Set.keeps(now) {
 			return now
 		}

@@ -14,7 +14,7 @@ import (
 	"github.com/clarion-lb/clarion/internal/lb"
 )
 
-// place elects addresses that all have the same candidates.
+// place gives the targets of addresses that all have the same candidates.
 func place(el lb.Election, addrs []netip.Addr, all []lb.Candidate, current map[netip.Addr]string) map[netip.Addr]string {
 	var e Elector
 	set := e.Set(all)
@@ -22,7 +22,7 @@ func place(el lb.Election, addrs []netip.Addr, all []lb.Candidate, current map[n
 	for i, a := range addrs {
 		items[i] = Item{Addr: a, Key: a, Set: set, Election: el}
 	}
-	return record(items, e.Owners(items, current))
+	return record(items, e.Targets(items, current))
 }
 
 func record(items []Item, owners []string) map[netip.Addr]string {
@@ -188,12 +188,13 @@ func TestOwnersKeepTheirPromisesOnAnyInput(t *testing.T) {
 		var e Elector
 		items := randomItems(r, &e)
 		current := randomRecord(r, items)
-		got := record(items, e.Owners(items, current))
+		checkOwners(t, slices.Clone(items), current, record(items, e.Owners(items, current)))
+		got := record(items, e.Targets(items, current))
 		for _, it := range items {
 			checkItem(t, it, current[it.Addr], got[it.Addr])
 		}
 		checkBalance(t, items, got)
-		if again := record(items, e.Owners(items, got)); !maps.Equal(again, got) {
+		if again := record(items, e.Targets(items, got)); !maps.Equal(again, got) {
 			t.Errorf("fed its own result it changes %v to %v", got, again)
 		}
 		r.Shuffle(len(items), func(i, j int) { items[i], items[j] = items[j], items[i] })
@@ -201,12 +202,30 @@ func TestOwnersKeepTheirPromisesOnAnyInput(t *testing.T) {
 		for i := range items {
 			items[i].Set = fresh.Set(items[i].Set.candidates)
 		}
-		if shuffled := record(items, fresh.Owners(items, current)); !maps.Equal(shuffled, got) {
+		if shuffled := record(items, fresh.Targets(items, current)); !maps.Equal(shuffled, got) {
 			t.Errorf("shuffled %v, want %v", shuffled, got)
 		}
 		if t.Failed() {
 			t.Fatalf("seed %d", seed)
 		}
+	}
+}
+
+// checkOwners checks Owners beside Targets: what can stay stays, and the result is stable.
+func checkOwners(t *testing.T, items []Item, current, got map[netip.Addr]string) {
+	t.Helper()
+	var e Elector
+	for i, it := range items {
+		items[i].Set = e.Set(it.Set.candidates)
+		if it.Election != (lb.Election{}) && it.Set.keeps(current[it.Addr]) && got[it.Addr] != current[it.Addr] {
+			t.Errorf("%s could stay with %s, yet went to %s", it.Addr, current[it.Addr], got[it.Addr])
+		}
+		if !it.Set.keeps(got[it.Addr]) && len(it.Set.candidates) > 0 {
+			t.Errorf("%s went to %q of %v", it.Addr, got[it.Addr], it.Set.candidates)
+		}
+	}
+	if again := record(items, e.Owners(items, got)); !maps.Equal(again, got) {
+		t.Errorf("fed its own result it changes %v to %v", got, again)
 	}
 }
 
@@ -255,6 +274,31 @@ func checkBalance(t *testing.T, items []Item, got map[netip.Addr]string) {
 	}
 }
 
+func TestWhatADeadNodeOwnedIsSpreadAtOnceAndTheRestStays(t *testing.T) {
+	for seed := range uint64(500) {
+		r := rand.New(rand.NewPCG(seed, 5))
+		n, m := r.IntN(60), 2+r.IntN(8)
+		addrs, all := addresses(n), candidates(names(m)...)
+		before := place(lb.Election{Balanced: true}, addrs, all, nil)
+		var e Elector
+		set, items := e.Set(all[1:]), []Item{}
+		for _, a := range addrs {
+			items = append(items, Item{Addr: a, Key: a, Set: set, Election: lb.Election{Balanced: true}})
+		}
+		after := record(items, e.Owners(items, before))
+		if s := loads(after, all[1:]); spread(s) > 1 || moves(before, after, all[1:]) > 0 {
+			t.Fatalf("seed %d: loads %v, %d moved", seed, s, moves(before, after, all[1:]))
+		}
+		set = e.Set(all) // back again: nothing moves by itself
+		for i := range items {
+			items[i].Set = set
+		}
+		if back := record(items, e.Owners(items, after)); !maps.Equal(back, after) {
+			t.Fatalf("seed %d: moved on return", seed)
+		}
+	}
+}
+
 func TestStickyOwnerStaysWhenABetterNodeReturns(t *testing.T) {
 	sticky := lb.Election{Sticky: true}
 	addr := netip.MustParseAddr("192.0.2.1") // by hash: c e a d b
@@ -298,7 +342,7 @@ func TestSecondAddressFollowsTheFirst(t *testing.T) {
 	}
 }
 
-func BenchmarkOwnersBalanced(b *testing.B) {
+func BenchmarkTargets(b *testing.B) {
 	for _, nodes := range []int{10, 200} {
 		addrs, all := addresses(10_000), candidates(names(nodes)...)
 		balanced := lb.Election{Balanced: true}
@@ -317,7 +361,7 @@ func BenchmarkOwnersBalanced(b *testing.B) {
 					for i, a := range addrs {
 						items[i] = Item{Addr: a, Key: a, Set: set, Election: balanced}
 					}
-					e.Owners(items, c.current)
+					e.Targets(items, c.current)
 				}
 			})
 		}

@@ -70,6 +70,9 @@ type View struct {
 	// Owners is the record, shared by all speakers, of who owned each address last. Only
 	// addresses with an Election option need it; nil means that nothing is recorded.
 	Owners map[netip.Addr]string
+	// Settled is true when neither Members nor Owners have changed for a while, so that
+	// addresses may be moved for the sake of balance.
+	Settled bool
 }
 
 // Link is a network interface of this node, as netlink shows it.

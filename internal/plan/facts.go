@@ -25,6 +25,7 @@ type facts struct {
 	adsOf    [][]int // by pool: the indices of the advertisements that select it
 	classes  map[string]*class
 	recorded map[netip.Addr]string
+	settled  bool
 	elector  *elect.Elector
 }
 
@@ -64,7 +65,7 @@ type class struct {
 
 func newFacts(self string, s lb.Snapshot, v lb.View, e *elect.Elector) *facts {
 	f := &facts{
-		self: -1, selfName: self, services: s.Services, recorded: v.Owners, elector: e,
+		self: -1, selfName: self, services: s.Services, recorded: v.Owners, settled: v.Settled, elector: e,
 		nodes:   make([]node, len(s.Nodes)),
 		index:   make(map[string]int, len(s.Nodes)),
 		ads:     make([]ad, len(s.L2)),

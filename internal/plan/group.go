@@ -144,8 +144,9 @@ func (g *group) findLive() {
 	}
 }
 
-// elect fills live, set and owner of all groups.
-func (f *facts) elect(groups []group) {
+// elect fills live, set and owner of all groups and returns the addresses that this node
+// should claim.
+func (f *facts) elect(groups []group) (claims []netip.Addr) {
 	var items []elect.Item
 	var at []int // group by item
 	for i := range groups {
@@ -164,11 +165,22 @@ func (f *facts) elect(groups []group) {
 		at = append(at, i)
 	}
 	if len(items) == 0 {
-		return
+		return nil
 	}
-	for k, owner := range f.elector.Owners(items, f.recorded) {
+	owners := f.elector.Owners(items, f.recorded)
+	targets := owners
+	if f.settled {
+		targets = f.elector.Targets(items, f.recorded)
+	}
+	for k, owner := range owners {
 		groups[at[k]].owner = owner
+		// What another node should take is left to that one: if it does not, it is not there.
+		if wanted := targets[k]; wanted == f.selfName && f.recorded[items[k].Addr] != wanted {
+			claims = append(claims, items[k].Addr)
+		}
 	}
+	slices.SortFunc(claims, netip.Addr.Compare)
+	return claims
 }
 
 // election joins the options of all advertisements that announce the address.

@@ -22,6 +22,11 @@ type Desired struct {
 	Self string
 	// L2 are the addresses to answer for, sorted.
 	L2 []lb.Announcement
+	// Claims are the addresses that this node should enter into the shared record of owners
+	// (elect.Record) as its own, sorted: those that it owns by election and not by the
+	// record, and those that it should take over for balance. A plan made from the record
+	// with these claims announces the latter too. Without election options there are none.
+	Claims []netip.Addr
 	// Why has one entry for each address of each Service, in the order of the snapshot's
 	// Services and of the addresses in the Service's status. Their Nodes are left out: ask
 	// Explain for those.
@@ -78,7 +83,7 @@ func (p *Planner) ForNode(self string, s lb.Snapshot, v lb.View) Desired {
 	f := newFacts(self, s, v, &p.elector)
 	d := Desired{Known: true, Self: self, Why: f.explanations()}
 	groups := f.groups()
-	f.elect(groups)
+	d.Claims = f.elect(groups)
 	for i := range groups {
 		f.decide(&groups[i], &d)
 	}

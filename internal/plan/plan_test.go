@@ -220,3 +220,24 @@ func TestTheSharerWithoutLocalEndpointIsNotCalledAnnounced(t *testing.T) {
 		t.Errorf("b: %q, want %q", got, want)
 	}
 }
+
+func TestBalanceIsRestoredByTheTakerAndOnlyOnceSettled(t *testing.T) {
+	s := newCluster(newService("a", "192.0.2.1"), newService("b", "192.0.2.2"))
+	s.L2[0].Election.Balanced = true
+	v := alive("node-a", "node-b")
+	v.Owners = map[netip.Addr]string{netip.MustParseAddr("192.0.2.1"): "node-a", netip.MustParseAddr("192.0.2.2"): "node-a"}
+	check := func(when, node, announced string, claims int) {
+		t.Helper()
+		if d := ForNode(node, s, v); show(d) != announced || len(d.Claims) != claims {
+			t.Errorf("%s: %s announces %q and claims %v, want %q and %d claims", when, node, show(d), d.Claims, announced, claims)
+		}
+	}
+	check("not settled", "node-a", "192.0.2.1 a; 192.0.2.2 b", 0)
+	check("not settled", "node-b", "", 0)
+	v.Settled = true
+	check("settled", "node-a", "192.0.2.1 a; 192.0.2.2 b", 0)
+	check("settled", "node-b", "", 1)
+	v.Owners[ForNode("node-b", s, v).Claims[0]] = "node-b"
+	check("claimed", "node-a", "192.0.2.1 a", 0)
+	check("claimed", "node-b", "192.0.2.2 b", 0)
+}

@@ -42,6 +42,7 @@ func randomCluster(r *rand.Rand) (lb.Snapshot, lb.View) {
 	if r.IntN(3) == 0 {
 		v.Leaving = v.Members[:r.IntN(len(v.Members)+1)]
 	}
+	v.Settled = r.IntN(2) == 0
 	v.Owners = map[netip.Addr]string{}
 	for _, svc := range s.Services {
 		for _, a := range svc.Assigned {
@@ -129,17 +130,13 @@ func TestEqualViewsElectExactlyOneOwner(t *testing.T) {
 	}
 }
 
-// I4, second half. Balance is the exception that users ask for: a node less is a reason to
-// move. What is sticky has been recorded by then.
+// I4, second half. What has an option has been recorded by then.
 func TestRemovingANonOwnerChangesNoOwner(t *testing.T) {
 	eachSeed(t, func(t *testing.T, r *rand.Rand, s lb.Snapshot, v lb.View) {
 		if len(v.Members) == 0 || v.All {
 			return
 		}
 		gone := v.Members[r.IntN(len(v.Members))]
-		for i := range s.L2 {
-			s.L2[i].Election.Balanced = false
-		}
 		v.Owners = recordOf(owners(s, v))
 		before := owners(s, v)
 		v.Members = slices.DeleteFunc(slices.Clone(v.Members), func(m string) bool { return m == gone })
@@ -163,6 +160,57 @@ func recordOf(by map[netip.Addr][]string) map[netip.Addr]string {
 		out[a] = who[0]
 	}
 	return out
+}
+
+// claimUntilQuiet lets every node enter its claims, one after the other in random order, and
+// returns how many were made; -1 when there is no end.
+func claimUntilQuiet(r *rand.Rand, s lb.Snapshot, v lb.View) int {
+	total := 0
+	for range 50 {
+		made := 0
+		for _, i := range r.Perm(len(s.Nodes)) {
+			for _, a := range ForNode(s.Nodes[i].Name, s, v).Claims {
+				v.Owners[a] = s.Nodes[i].Name
+				made++
+			}
+		}
+		if made == 0 {
+			return total
+		}
+		total += made
+	}
+	return -1
+}
+
+// Claims come to an end, and then the record names the announcers of all addresses that have
+// an option. Without options nobody claims.
+func TestClaimsComeToRest(t *testing.T) {
+	claims := 0
+	eachSeed(t, func(t *testing.T, r *rand.Rand, s lb.Snapshot, v lb.View) {
+		made := claimUntilQuiet(r, s, v)
+		options := slices.ContainsFunc(s.L2, func(a lb.L2Advertisement) bool { return a.Election != lb.Election{} })
+		if made < 0 || made > 0 && !options {
+			t.Errorf("%d claims, options %v", made, options)
+		}
+		claims += max(0, made)
+		if !slices.ContainsFunc(s.L2, func(a lb.L2Advertisement) bool { return a.Election == lb.Election{} }) {
+			if by := recordOf(owners(s, v)); !contains(v.Owners, by) {
+				t.Errorf("recorded %v, announced %v", v.Owners, by)
+			}
+		}
+	})
+	if claims < seeds/10 {
+		t.Errorf("only %d claims in all", claims)
+	}
+}
+
+func contains(all, some map[netip.Addr]string) bool {
+	for a, o := range some {
+		if all[a] != o {
+			return false
+		}
+	}
+	return true
 }
 
 // The record that follows from a plan confirms it, whatever the options.
