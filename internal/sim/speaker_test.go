@@ -1,0 +1,353 @@
+// Copyright The Clarion Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package sim
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/clarion-lb/clarion/internal/elect"
+	"github.com/clarion-lb/clarion/internal/l2"
+	"github.com/clarion-lb/clarion/internal/lb"
+	"github.com/clarion-lb/clarion/internal/plan"
+)
+
+// speaker is one node's speaker: the real decisions, and a heartbeat for a membership.
+type speaker struct {
+	w    *world
+	id   int
+	name string
+
+	up, frozen bool
+	life       int // counts starts; what belongs to an earlier life is void
+	deferred   []func()
+	touched    bool // since forgetTouched: it was disturbed, or somebody thought so
+
+	started, ticked time.Duration
+	joined          bool
+	leaving         bool
+	heard           []time.Duration // by node; 0 is never
+	left            []bool          // by node: it said that it goes
+	record          elect.Record
+	version, saidAt uint64
+	said            map[netip.Addr]elect.Claim // the record at version saidAt
+	changed         time.Duration              // when membership or record changed last
+	merged          map[[2]int]uint64          // by node and life: the version merged last
+
+	facts   *lb.Snapshot // nil while the apiserver has not been read
+	planner plan.Planner
+	machine *l2.Machine
+	desired plan.Desired
+	seen    standing
+}
+
+// message is a heartbeat.
+type message struct {
+	from, life int
+	known      bool
+	leaving    bool
+	members    bitmap
+	version    uint64
+	claims     map[netip.Addr]elect.Claim
+}
+
+// start begins a new life with empty memory.
+func (s *speaker) start() {
+	w := s.w
+	s.life++
+	var facts *lb.Snapshot
+	if !w.apiDown {
+		facts = w.copyOfFacts()
+	}
+	m, err := l2.New(l2.Config{Seed: uint64(s.id)})
+	if err != nil {
+		w.fatalf("make machine: %v", err)
+	}
+	*s = speaker{
+		w: w, id: s.id, name: s.name, up: true, life: s.life, touched: true, started: w.now, ticked: w.now,
+		heard: make([]time.Duration, w.cfg.nodes), left: make([]bool, w.cfg.nodes), merged: map[[2]int]uint64{},
+		facts: facts, machine: m,
+	}
+	w.trace("node %d starts", s.id)
+	s.perform(m.SetLinks([]lb.Link{{Index: 1, Name: "eth0", HardwareAddr: s.mac(), Carrier: true, Broadcast: true, ARP: true,
+		Prefixes: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/16")}}}, w.clock()))
+	s.tick(s.life)
+}
+
+func (s *speaker) mac() l2.MAC { return l2.MAC{2, 0, 0, 0, byte(s.id >> 8), byte(s.id)} }
+
+// stop ends a life at once.
+func (s *speaker) stop() {
+	s.w.trace("node %d stops", s.id)
+	s.w.noteAnswers(s.id, nil, s.announced())
+	s.up, s.frozen, s.touched, s.deferred = false, false, true, nil
+	s.desired = plan.Desired{}
+}
+
+// leave says goodbye, hands over and ends a life.
+func (s *speaker) leave() {
+	s.w.trace("node %d leaves", s.id)
+	s.leaving, s.touched = true, true
+	s.replan()
+	s.broadcast()
+	life := s.life
+	s.w.after(s.w.cfg.interval*3, func() {
+		if s.up && s.life == life {
+			s.stop()
+		}
+	})
+}
+
+// later does something in this life when time d has passed and the speaker runs.
+func (s *speaker) later(d time.Duration, do func()) {
+	life := s.life
+	s.w.after(d, func() { s.whenRunning(life, do) })
+}
+
+func (s *speaker) whenRunning(life int, do func()) {
+	switch {
+	case !s.up || s.life != life:
+	case s.frozen:
+		s.deferred = append(s.deferred, func() { s.whenRunning(life, do) })
+	default:
+		do()
+	}
+}
+
+// freeze stops the process as SIGSTOP does; what arrives waits in its sockets.
+func (s *speaker) freeze(d time.Duration) {
+	s.w.trace("node %d freezes for %s", s.id, d)
+	s.w.noteAnswers(s.id, nil, s.announced())
+	s.frozen, s.touched = true, true
+	life := s.life
+	s.w.after(d, func() {
+		if !s.up || s.life != life {
+			return
+		}
+		s.w.trace("node %d thaws", s.id)
+		s.frozen = false
+		// Package members finds that time has passed and fences itself; so does this.
+		s.joined, s.started = false, s.w.now
+		s.w.noteAnswers(s.id, s.announced(), nil)
+		s.replanIfChanged()
+		waiting := s.deferred
+		s.deferred = nil
+		for _, do := range waiting {
+			do()
+		}
+	})
+}
+
+// tick is the heartbeat.
+func (s *speaker) tick(life int) {
+	s.perform(s.machine.Tick(s.w.clock()))
+	s.replanIfChanged()
+	s.broadcast()
+	s.ticked = s.w.now
+	jitter := s.w.upTo(s.w.cfg.interval / 10)
+	s.later(s.w.cfg.interval-jitter, func() { s.tick(life) })
+}
+
+func (s *speaker) broadcast() {
+	st := s.standing()
+	m := &message{from: s.id, life: s.life, known: st.known && st.alive.has(s.id), leaving: s.leaving, members: st.alive, version: s.version}
+	if s.options() {
+		if s.saidAt != s.version {
+			s.said, s.saidAt = s.record.Claims(), s.version
+		}
+		m.claims = s.said
+	}
+	for _, peer := range s.w.speakers {
+		if peer != s {
+			s.w.send(&s.w.net, s.id, peer.id, func() { peer.whenRunning(peer.life, func() { peer.receive(m) }) })
+		}
+	}
+}
+
+func (s *speaker) receive(m *message) {
+	s.heard[m.from], s.left[m.from] = s.w.now, m.leaving
+	if m.known && !s.joined {
+		s.joined = true
+		for i := range s.w.speakers { // the peer says who else is there
+			if m.members.has(i) && i != s.id {
+				s.heard[i] = s.w.now
+			}
+		}
+	}
+	if from := [2]int{m.from, m.life}; s.merged[from] != m.version {
+		s.merged[from] = m.version
+		news := false
+		for a, c := range m.claims {
+			news = s.record.Merge(a, c) || news
+		}
+		if news {
+			s.version++
+			s.changed = s.w.now
+			s.replan()
+			return
+		}
+	}
+	s.replanIfChanged()
+}
+
+func (s *speaker) options() bool { return s.w.cfg.election != lb.Election{} }
+
+// maxNodes is the largest cluster that a bitmap holds.
+const maxNodes = 256
+
+// bitmap is a set of nodes.
+type bitmap [maxNodes / 64]uint64
+
+func (b *bitmap) add(i int)      { b[i/64] |= 1 << (i % 64) }
+func (b *bitmap) has(i int) bool { return b[i/64]>>(i%64)&1 == 1 }
+
+// standing is what the membership knows. While it is the same, so is the view.
+type standing struct {
+	known, settled bool
+	alive, leaving bitmap
+}
+
+// settled is for how many heartbeats nothing must have changed before balance is restored.
+const settled = 10
+
+func (s *speaker) standing() standing {
+	w := s.w
+	known := s.joined || w.now-s.started >= w.cfg.grace
+	fenced := s.desired.Known && !known // it froze, and does not count itself until it is joined
+	st := standing{known: known || fenced, settled: s.options() && w.now-s.changed >= settled*w.cfg.interval}
+	for i := range w.speakers {
+		if self := i == s.id; self && !fenced || !self && s.heard[i] > 0 && w.now-s.heard[i] <= w.cfg.deadAfter() {
+			st.alive.add(i)
+			if s.left[i] || self && s.leaving {
+				st.leaving.add(i)
+			}
+		}
+	}
+	return st
+}
+
+// view is the membership as the plan wants it.
+func (s *speaker) view() lb.View {
+	st := s.standing()
+	v := lb.View{Known: st.known, Settled: st.settled}
+	for i, peer := range s.w.speakers {
+		if st.alive.has(i) {
+			v.Members = append(v.Members, peer.name)
+		}
+		if st.leaving.has(i) {
+			v.Leaving = append(v.Leaving, peer.name)
+		}
+	}
+	if s.options() {
+		v.Owners = s.record.Owners()
+	}
+	return v
+}
+
+// replanIfChanged plans when the membership is another one.
+func (s *speaker) replanIfChanged() {
+	now, before := s.standing(), s.seen
+	if now == before {
+		return
+	}
+	for i := range s.w.speakers {
+		if before.alive.has(i) && !now.alive.has(i) {
+			s.w.speakers[i].touched = true
+			s.w.trace("node %d loses sight of node %d", s.id, i)
+		}
+	}
+	if now.settled == before.settled {
+		s.changed = s.w.now
+		now.settled = false
+	}
+	s.seen = now
+	s.replan()
+}
+
+// replan is the speaker's loop: it repeats while the claims that follow from the plan are
+// news to the record.
+func (s *speaker) replan() {
+	for range 20 {
+		if s.facts == nil || !s.apply(s.planner.ForNode(s.name, *s.facts, s.view())) {
+			return
+		}
+	}
+	s.w.fatalf("node %d claims for ever", s.id)
+}
+
+// apply does with a plan what the speaker does and says whether the record changed.
+func (s *speaker) apply(next plan.Desired) bool {
+	if !next.Known {
+		return false // I7: nothing changes
+	}
+	prev, before := s.desired, s.announced()
+	s.desired = next
+	s.checkOwnership()
+	if moved := plan.Handovers(prev, next); len(moved) > 0 {
+		s.perform(s.machine.Release(moved, s.w.clock()))
+	}
+	s.perform(s.machine.Set(next.L2, s.w.clock()))
+	after := s.announced()
+	s.w.noteAnswers(s.id, without(after, before), without(before, after))
+	changed := false
+	for _, a := range next.Claims {
+		_, news := s.record.Take(a, s.name)
+		changed = changed || news
+	}
+	if changed {
+		s.version++
+		s.changed = s.w.now
+		s.later(0, s.broadcast)
+	}
+	return changed
+}
+
+// announced are the addresses that the plan announces.
+func (s *speaker) announced() []netip.Addr {
+	var out []netip.Addr
+	for _, a := range s.desired.L2 {
+		out = append(out, a.Addr)
+	}
+	return out
+}
+
+func without(a, b []netip.Addr) []netip.Addr {
+	return slices.DeleteFunc(slices.Clone(a), func(x netip.Addr) bool {
+		_, found := slices.BinarySearchFunc(b, x, netip.Addr.Compare)
+		return found
+	})
+}
+
+// perform puts announcements on the wire.
+func (s *speaker) perform(actions []l2.Action) {
+	for _, a := range actions {
+		if a.Op != l2.SendARP || !a.Gratuitous {
+			continue
+		}
+		q := l2.Query{Kind: l2.ARPReply, Link: 1, EthSrc: a.MAC, EthDst: a.DstMAC, Sender: a.Addr, SenderMAC: a.MAC, Target: a.Dst}
+		if a.Request {
+			q.Kind = l2.ARPRequest
+		}
+		for _, peer := range s.w.speakers {
+			if peer != s {
+				s.w.send(&s.w.wire, s.id, peer.id, func() {
+					peer.whenRunning(peer.life, func() { peer.perform(peer.machine.Handle(q, s.w.clock())) })
+				})
+			}
+		}
+	}
+}
+
+// replies asks over the wire who has an address.
+func (s *speaker) replies(addr netip.Addr) bool {
+	if !s.up || s.frozen {
+		return false
+	}
+	client := l2.MAC{2, 9, 9, 9, 9, 9}
+	q := l2.Query{Kind: l2.ARPRequest, Link: 1, EthSrc: client, EthDst: l2.BroadcastMAC(), Sender: netip.MustParseAddr("10.0.255.1"), SenderMAC: client, Target: addr}
+	return slices.ContainsFunc(s.machine.Handle(q, s.w.clock()), func(a l2.Action) bool {
+		return a.Op == l2.SendARP && a.Addr == addr && a.DstMAC == client
+	})
+}
