@@ -44,14 +44,14 @@ func TestScenarios(t *testing.T) {
 }
 
 // The comment of a scenario may hold settings, one a line: "class: NAME",
-// "ignore-exclude-lb", "endpoints: unknown".
+// "ignore-exclude-lb", "endpoints: unknown", "secrets: unknown".
 func compileScenario(t *testing.T, scenario *txtar.Archive) string {
 	t.Helper()
 	objects, ignored, err := manifest.Read([]byte(section(scenario, "cluster.yaml")))
 	if err != nil || ignored > 0 {
 		t.Fatalf("read scenario: %v, %d unknown objects", err, ignored)
 	}
-	objects.EndpointSlicesListed = true
+	objects.EndpointSlicesListed, objects.SecretsListed = true, true
 	for line := range strings.Lines(string(scenario.Comment)) {
 		switch key, value, _ := strings.Cut(strings.TrimSpace(line), ": "); key {
 		case "class":
@@ -60,6 +60,8 @@ func compileScenario(t *testing.T, scenario *txtar.Archive) string {
 			objects.IgnoreExcludeLB = true
 		case "endpoints":
 			objects.EndpointSlicesListed = value != "unknown"
+		case "secrets":
+			objects.SecretsListed = value != "unknown"
 		}
 	}
 	return text(cluster.Compile(objects))

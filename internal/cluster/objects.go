@@ -10,6 +10,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 
 	"github.com/clarion-lb/clarion/api/v1beta1"
+	"github.com/clarion-lb/clarion/api/v1beta2"
 	"github.com/clarion-lb/clarion/internal/lb"
 )
 
@@ -31,6 +32,15 @@ type Objects struct {
 
 	Pools            []*v1beta1.IPAddressPool
 	L2Advertisements []*v1beta1.L2Advertisement
+
+	BGPPeers          []*v1beta2.BGPPeer
+	BGPAdvertisements []*v1beta1.BGPAdvertisement
+	BFDProfiles       []*v1beta1.BFDProfile
+	Communities       []*v1beta1.Community
+	// Secrets are those of Clarion's own namespace. Until SecretsListed, a peer whose password
+	// is in a Secret is neither used nor found fault with; the controller leaves it at that.
+	Secrets       []*corev1.Secret
+	SecretsListed bool
 }
 
 // Settings are the flags that change what objects mean.
@@ -59,6 +69,8 @@ type Compiler struct {
 	nodes    nodeTable
 	pools    poolTable
 	l2       l2Table
+	peers    peerTable
+	bgp      bgpTable
 	problems []lb.Problem
 }
 
@@ -68,11 +80,13 @@ func (c *Compiler) Compile(o Objects) (lb.Snapshot, []lb.Problem) {
 		*c = Compiler{settings: o.Settings}
 	}
 	services := c.services.update(&o)
-	c.nodes.update(&o)
+	nodes := c.nodes.update(&o)
 	pools := c.pools.update(&o)
 	l2 := c.l2.update(&o, c.pools.out, pools)
-	if services || pools || l2 {
-		c.problems = slices.Concat(c.pools.problems, c.l2.problems, c.services.problems)
+	peers := c.peers.update(&o, c.nodes.out, nodes)
+	bgp := c.bgp.update(&o, c.pools.out, c.nodes.out, pools || nodes)
+	if services || pools || l2 || peers || bgp {
+		c.problems = slices.Concat(c.bgp.problems, c.peers.problems, c.pools.problems, c.l2.problems, c.services.problems)
 		slices.SortFunc(c.problems, compareProblems)
 	}
 	return lb.Snapshot{
@@ -81,6 +95,8 @@ func (c *Compiler) Compile(o Objects) (lb.Snapshot, []lb.Problem) {
 		Nodes:    c.nodes.out,
 		Pools:    c.pools.out,
 		L2:       c.l2.out,
+		Peers:    c.peers.out,
+		BGP:      c.bgp.out,
 	}, c.problems
 }
 
@@ -90,13 +106,15 @@ type nodeTable struct {
 	out   []lb.Node
 }
 
-func (t *nodeTable) update(o *Objects) {
+// update brings the table up to date and says whether any result changed.
+func (t *nodeTable) update(o *Objects) bool {
 	compile := func(n *corev1.Node) lb.Node { return compileNode(n, o.IgnoreExcludeLB) }
 	if len(update(&t.nodes, o.Nodes, compile, equalNodes)) == 0 {
-		return
+		return false
 	}
 	t.out = make([]lb.Node, 0, len(t.nodes.order))
 	for _, e := range t.nodes.order {
 		t.out = append(t.out, e.val)
 	}
+	return true
 }

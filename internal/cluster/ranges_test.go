@@ -125,6 +125,35 @@ func TestClaimsAreDisjointAndComplete(t *testing.T) {
 	}
 }
 
+func TestLargestBlock(t *testing.T) {
+	for _, tt := range []struct {
+		ranges []string
+		v4, v6 int
+	}{
+		{nil, -1, -1},
+		{[]string{"10.0.0.0/24"}, 24, -1},
+		{[]string{"10.0.0.1/32", "10.1.0.0/16", "10.2.0.0/20"}, 16, -1},
+		{[]string{"10.0.0.1-10.0.0.254"}, 26, -1},
+		{[]string{"10.0.0.1-10.0.0.20"}, 29, -1},
+		{[]string{"10.0.0.0-10.0.0.255", "2001:db8::1-2001:db8::2"}, 24, 128},
+		{[]string{"0.0.0.0/0"}, 0, -1},
+		{[]string{"255.255.255.254-255.255.255.255"}, 31, -1},
+		{[]string{"2001:db8::/48", "2001:db8:1::5/128"}, -1, 48},
+	} {
+		var p lb.Pool
+		for _, text := range tt.ranges {
+			r, err := ParseRange(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.Ranges = append(p.Ranges, r)
+		}
+		if got := largestBlocks([]lb.Pool{p})[""]; got != (block{tt.v4, tt.v6}) {
+			t.Errorf("largest blocks of %v are /%d and /%d, want /%d and /%d", tt.ranges, got.v4, got.v6, tt.v4, tt.v6)
+		}
+	}
+}
+
 // randomRange returns a small range of either family, often at the end of its family.
 func randomRange(rnd *rand.Rand) lb.Range {
 	base := [][]byte{{255, 255, 255, 0}, {0, 0, 0, 0}, netip.IPv6Unspecified().AsSlice(), netip.MustParseAddr("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ff00").AsSlice()}[rnd.IntN(4)]

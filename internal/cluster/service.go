@@ -5,6 +5,7 @@ package cluster
 
 import (
 	"cmp"
+	"math"
 	"net/netip"
 	"reflect"
 	"slices"
@@ -114,6 +115,9 @@ func claimOf(in *corev1.Service, class string) claimKind {
 func compilePorts(in []corev1.ServicePort) []lb.Port {
 	out := make([]lb.Port, 0, len(in))
 	for _, p := range in {
+		if p.Port < 1 || p.Port > math.MaxUint16 {
+			continue // no API server lets this pass, but a file may hold it
+		}
 		out = append(out, lb.Port{Protocol: lb.Protocol(cmp.Or(p.Protocol, corev1.ProtocolTCP)), Number: uint16(p.Port)})
 	}
 	slices.SortFunc(out, func(a, b lb.Port) int {

@@ -6,6 +6,7 @@ package cluster_test
 import (
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -33,6 +34,12 @@ func text(s lb.Snapshot, problems []lb.Problem) string {
 	for i := range s.L2 {
 		w.l2(&s.L2[i])
 	}
+	for i := range s.Peers {
+		w.peer(&s.Peers[i])
+	}
+	for i := range s.BGP {
+		w.bgp(&s.BGP[i])
+	}
 	for _, p := range problems {
 		w.line("problem %s %s %s %s ignored=%v", p.Reason, p.Kind, p.Object, p.Field, p.Ignored)
 		w.line("  %s", p.Message)
@@ -42,7 +49,7 @@ func text(s lb.Snapshot, problems []lb.Problem) string {
 
 type writer struct{ strings.Builder }
 
-func (w *writer) line(format string, args ...any) { fmt.Fprintf(w, format+"\n", args...) }
+func (w *writer) line(format string, args ...any) { w.WriteString(fmt.Sprintf(format+"\n", args...)) }
 
 func (w *writer) flag(name string, on bool) {
 	if on {
@@ -118,6 +125,45 @@ func (w *writer) l2(ad *lb.L2Advertisement) {
 	for _, p := range ad.Preferred {
 		w.line("  preferred %d %s", p.Weight, selector(p.Nodes))
 	}
+}
+
+func (w *writer) peer(p *lb.Peer) {
+	w.line("peer %s", p.Name)
+	w.line("  as %d -> %d%s", p.LocalAS(), p.PeerASN, p.Dynamic)
+	if p.Unnumbered() {
+		w.line("  interface %s", p.Interface)
+	} else {
+		w.line("  address %s", netip.AddrPortFrom(p.Address, p.Port))
+	}
+	if p.Source.IsValid() {
+		w.line("  source %s", p.Source)
+	}
+	if p.RouterID.IsValid() {
+		w.line("  routerID %s", p.RouterID)
+	}
+	w.field("nodes", selectors(p.Nodes))
+	w.field("vrf", p.VRF)
+	w.field("holdTime", p.HoldTime)
+	w.field("keepaliveTime", p.KeepaliveTime)
+	w.field("connectTime", p.ConnectTime)
+	w.field("password of bytes", len(p.Password))
+	w.flag("gracefulRestart", p.GracefulRestart)
+	w.flag("multiHop", p.MultiHop)
+	w.flag("dualStack", p.DualStack)
+	if p.BFD != nil {
+		w.line("  bfd %+v", *p.BFD)
+	}
+}
+
+func (w *writer) bgp(ad *lb.BGPAdvertisement) {
+	w.line("bgpadvertisement %s", ad.Name)
+	w.line("  pools %v", ad.Pools)
+	w.line("  aggregation /%d /%d", ad.AggregationLength, ad.AggregationLengthV6)
+	w.field("localPref", ad.LocalPref)
+	w.field("communities", ad.Communities)
+	w.field("peers", ad.Peers)
+	w.field("nodes", selectors(ad.Nodes))
+	w.field("services", selectors(ad.Services))
 }
 
 func selectors(in lb.Selectors) string {

@@ -28,7 +28,7 @@ type world struct {
 
 func newWorld(seed uint64) *world {
 	w := &world{Rand: rand.New(rand.NewPCG(seed, 7))}
-	w.EndpointSlicesListed = true
+	w.EndpointSlicesListed, w.SecretsListed = true, true
 	return w
 }
 
@@ -85,7 +85,7 @@ func replace[T any, O interface {
 // step changes one object.
 func (w *world) step() {
 	spaces, own := []string{"n1", "n2"}, []string{"metallb-system"}
-	switch w.IntN(8) {
+	switch w.IntN(13) {
 	case 0, 1:
 		replace(w, &w.Services, spaces, w.service)
 	case 2, 3:
@@ -96,8 +96,21 @@ func (w *world) step() {
 		replace(w, &w.Namespaces, []string{""}, func(*corev1.Namespace) {})
 	case 6:
 		replace(w, &w.Pools, own, w.pool)
-	default:
+	case 7:
 		replace(w, &w.L2Advertisements, own, w.l2)
+	case 8:
+		replace(w, &w.BGPPeers, own, w.peer)
+	case 9:
+		replace(w, &w.BGPAdvertisements, own, w.bgp)
+	case 10:
+		replace(w, &w.BFDProfiles, own, w.profile)
+	case 11:
+		replace(w, &w.Communities, own, w.community)
+	default:
+		replace(w, &w.Secrets, own, w.secret)
+	}
+	if w.IntN(30) == 0 {
+		w.SecretsListed = !w.SecretsListed
 	}
 	if w.IntN(30) == 0 {
 		w.EndpointSlicesListed = !w.EndpointSlicesListed
@@ -203,6 +216,11 @@ func (w *world) shuffled() cluster.Objects {
 	o.Nodes = shuffle(w, o.Nodes)
 	o.Pools = shuffle(w, o.Pools)
 	o.L2Advertisements = shuffle(w, o.L2Advertisements)
+	o.BGPPeers = shuffle(w, o.BGPPeers)
+	o.BGPAdvertisements = shuffle(w, o.BGPAdvertisements)
+	o.BFDProfiles = shuffle(w, o.BFDProfiles)
+	o.Communities = shuffle(w, o.Communities)
+	o.Secrets = shuffle(w, o.Secrets)
 	return o
 }
 

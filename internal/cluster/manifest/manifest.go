@@ -16,12 +16,14 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/clarion-lb/clarion/api/v1beta1"
+	"github.com/clarion-lb/clarion/api/v1beta2"
 	"github.com/clarion-lb/clarion/internal/cluster"
 )
 
 // Read reads a file of YAML or JSON documents, which may be lists. Kinds that mean nothing to
 // Clarion are counted in ignored, so that a whole application's manifests can be given. An
-// unknown field of a known kind is an error. EndpointSlices count as listed if there is one.
+// unknown field of a known kind is an error. EndpointSlices, and Secrets, count as listed if
+// there is one.
 func Read(data []byte) (o cluster.Objects, ignored int, err error) {
 	for i, doc := range documents(data) {
 		n, err := add(&o, doc)
@@ -31,6 +33,7 @@ func Read(data []byte) (o cluster.Objects, ignored int, err error) {
 		ignored += n
 	}
 	o.EndpointSlicesListed = len(o.EndpointSlices) > 0
+	o.SecretsListed = len(o.Secrets) > 0
 	return o, ignored, nil
 }
 
@@ -76,6 +79,16 @@ func add(o *cluster.Objects, doc []byte) (ignored int, err error) {
 		return 0, decode(doc, &o.Pools)
 	case "metallb.io/v1beta1/L2Advertisement":
 		return 0, decode(doc, &o.L2Advertisements)
+	case "metallb.io/v1beta2/BGPPeer", "metallb.io/v1beta1/BGPPeer": // the versions have the same fields
+		return 0, decode(doc, &o.BGPPeers)
+	case "metallb.io/v1beta1/BGPAdvertisement":
+		return 0, decode(doc, &o.BGPAdvertisements)
+	case "metallb.io/v1beta1/BFDProfile":
+		return 0, decode(doc, &o.BFDProfiles)
+	case "metallb.io/v1beta1/Community":
+		return 0, decode(doc, &o.Communities)
+	case "v1/Secret":
+		return 0, decode(doc, &o.Secrets)
 	}
 	if head.Items == nil {
 		return 1, nil
@@ -93,7 +106,8 @@ func add(o *cluster.Objects, doc []byte) (ignored int, err error) {
 // object is any kind that is decoded.
 type object interface {
 	corev1.Service | corev1.Namespace | corev1.Node | discoveryv1.EndpointSlice |
-		v1beta1.IPAddressPool | v1beta1.L2Advertisement
+		v1beta1.IPAddressPool | v1beta1.L2Advertisement | v1beta2.BGPPeer |
+		v1beta1.BGPAdvertisement | v1beta1.BFDProfile | v1beta1.Community | corev1.Secret
 }
 
 func decode[T object](doc []byte, into *[]*T) error {
