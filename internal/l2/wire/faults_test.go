@@ -7,6 +7,8 @@ import (
 	"context"
 	"net/netip"
 	"os"
+	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -293,4 +295,84 @@ func TestDuplicateDetectionOfAnotherHostFails(t *testing.T) {
 	s.within(5*time.Second, "the client's kernel gives the address up", func() bool {
 		return strings.Contains(s.ip("-n", s.client, "addr", "show", "dev", s.clientIf, "dadfailed"), vip6().String())
 	})
+}
+
+func TestFramesForOtherHostsStayInTheKernel(t *testing.T) {
+	s := newSegment(t)
+	w := s.start(l2.Config{})
+	s.ip("link", "set", s.nodeIf, "promisc", "on")
+	w.SetLinks(s.links())
+	second := vip4().Next()
+	w.Set(announcements(vip4(), second))
+	s.within(3*time.Second, "announced", func() bool { return observe(t, w).Counters[second].Gratuitous > 0 })
+	raw, err := s.clientSocket(unix.ETH_P_ALL).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A rival's reply to somebody else arrives in promiscuous mode; its broadcast about the
+	// second address, sent after it, shows that all before was looked at.
+	mac := l2.MAC{2, 0, 0, 0, 0, 0x66}
+	for _, a := range []l2.Action{
+		{Op: l2.SendARP, Addr: vip4(), Dst: vip4(), MAC: mac, DstMAC: l2.MAC{2, 0, 0, 0, 0, 0x44}},
+		{Op: l2.SendARP, Addr: second, Dst: second, MAC: mac, DstMAC: l2.BroadcastMAC()},
+	} {
+		frame, err := encode(&a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		send(t, raw, frame)
+	}
+	s.within(3*time.Second, "the broadcast seen", func() bool {
+		return slices.ContainsFunc(observe(t, w).Conflicts, func(r l2.Rival) bool { return r.Addr == second })
+	})
+	if c := observe(t, w).Conflicts; len(c) != 1 {
+		t.Errorf("conflicts %+v, want only that of the broadcast frame", c)
+	}
+}
+
+// TestOnlyNetRawIsNeeded runs another test again with every other capability taken away.
+func TestOnlyNetRawIsNeeded(t *testing.T) {
+	if os.Getenv(confined) != "" {
+		status, err := os.ReadFile("/proc/self/status")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(status), "CapEff:\t0000000000002000\n") {
+			t.Fatalf("not confined to CAP_NET_RAW:\n%s", status)
+		}
+		confinedWire(t)
+		return
+	}
+	s := newSegment(t)
+	s.ip("link", "set", s.nodeIf, "name", "confined0")
+	s.nodeIf = "confined0"
+	cmd := exec.Command("setpriv", "--bounding-set=-all,+net_raw", "--inh-caps=-all,+net_raw", "--ambient-caps=-all,+net_raw",
+		"--no-new-privs", os.Args[0], "-test.run=^TestOnlyNetRawIsNeeded$", "-test.v")
+	cmd.Env = append(os.Environ(), confined+"=1")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}
+
+const confined = "CLARION_WIRE_TEST_CONFINED"
+
+// confinedWire announces on the link that the unconfined half of the test made, and joins
+// more groups than one socket can.
+func confinedWire(t *testing.T) {
+	s := &segment{t: t, nodeIf: "confined0"}
+	w := s.start(l2.Config{})
+	w.SetLinks(s.links())
+	all := []netip.Addr{vip4()}
+	for a := vip6(); len(all) < 2500; a = a.Next() {
+		all = append(all, a)
+	}
+	w.Set(announcements(all...))
+	s.within(20*time.Second, "everything announced and joined", func() bool {
+		return observe(t, w).Counters[all[len(all)-1]].Gratuitous > 0 &&
+			strings.Count(s.ip("-6", "maddr", "show", "dev", s.nodeIf), "ff02::1:ff") >= len(all)-1
+	})
+	if o := observe(t, w); o.Sent.Broken+o.Sent.Failed != 0 {
+		t.Errorf("sent %+v", o.Sent)
+	}
 }
