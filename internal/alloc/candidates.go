@@ -14,25 +14,33 @@ import (
 // tier is a list of pools that are tried in order for a Service that names none.
 type tier struct {
 	pools []int32
-	// full counts, for each family, the pools at the start that have no free address.
-	full [2]int
-	// noPair says that no pool can give a free address of each family to anybody.
-	noPair bool
-	age    int // of candidates when the above was found out
+	age   int // of candidates when the following was found out
+	// plain is how far Services got that do not share, sharing how far the others.
+	plain   progress
+	sharing map[class]*progress
 }
+
+// progress is what Services need not try again, because pools only fill up.
+type progress struct {
+	full   [2]int // for each family, how many pools at the start have no address
+	noPair bool   // no pool has an address of each family
+}
+
+// class are the Services that fit on the same addresses: a sharing group and a set of ports.
+type class struct{ group, ports int32 }
 
 // candidates are the pools with autoAssign: pools pinned to the namespace or the labels of a
 // Service come first, by priority, then those that serve everybody.
 type candidates struct {
 	pinned      []int32 // all that have serviceAllocation, in order
-	open        *tier
+	open, empty *tier
 	byNamespace map[string]*tier
 	colocate    bool // some pool prefers to colocate
 	age         int
 }
 
 func newCandidates(p *pools) candidates {
-	c := candidates{open: &tier{}, byNamespace: make(map[string]*tier)}
+	c := candidates{open: &tier{}, empty: &tier{}, byNamespace: make(map[string]*tier)}
 	for i := range p.list {
 		q := &p.list[i]
 		c.colocate = c.colocate || q.PreferColocate
@@ -66,7 +74,10 @@ func (c *candidates) rewind() { c.age++ }
 // pools in it want of labels remains to be asked.
 func (p *planner) tiers(s *svc) [2]*tier {
 	c := &p.candidates
-	t, found := c.byNamespace[s.Key.Namespace]
+	t, found := c.empty, len(c.pinned) == 0
+	if !found {
+		t, found = c.byNamespace[s.Key.Namespace]
+	}
 	if !found {
 		t = &tier{}
 		for _, i := range c.pinned {
@@ -79,7 +90,7 @@ func (p *planner) tiers(s *svc) [2]*tier {
 	both := [2]*tier{t, c.open}
 	for _, t := range both {
 		if t.age != c.age {
-			t.full, t.noPair, t.age = [2]int{}, false, c.age
+			t.plain, t.sharing, t.age = progress{}, nil, c.age
 		}
 	}
 	return both
@@ -97,7 +108,7 @@ func (p *planner) search(i int32) (home int32, at picks, ok bool) {
 		}
 	}
 	for _, t := range tiers {
-		if p.svcs[i].dual() {
+		if p.svcs[i].dual {
 			if home, at, ok = p.searchPair(i, t); ok {
 				return home, at, true
 			}
@@ -112,26 +123,48 @@ func (p *planner) search(i int32) (home int32, at picks, ok bool) {
 	return none, picks{}, false
 }
 
-// plain says that a Service can only be served with an address that is free for everybody.
-func (p *planner) plain(i int32) bool {
-	return p.svcs[i].group == none && len(p.holds.own[i]) == 0
+// progress returns how far Services like this one got, or nil for one that has addresses held
+// back for it and so is like no other.
+func (p *planner) progress(i int32, t *tier) *progress {
+	s := &p.svcs[i]
+	switch {
+	case len(p.holds.own[i]) > 0:
+		return nil
+	case s.group == none:
+		return &t.plain
+	case t.sharing == nil:
+		t.sharing = make(map[class]*progress)
+	}
+	c := class{s.group, s.ports}
+	if t.sharing[c] == nil {
+		t.sharing[c] = &progress{}
+	}
+	return t.sharing[c]
+}
+
+// offers says whether a pool has an address of a family for Services like this one, whatever
+// its selectors and quotas say.
+func (p *planner) offers(i, pool int32, f family) bool {
+	if _, free := p.lowestFree(pool, f); free {
+		return true
+	}
+	_, shared := p.lowestShared(i, pool, f, true, p.end())
+	return shared
 }
 
 func (p *planner) searchSingle(i int32, t *tier) (int32, picks, bool) {
-	s := &p.svcs[i]
-	f, plain, n := s.primary(), p.plain(i), 0
-	if plain {
-		n = t.full[f]
+	s, n := &p.svcs[i], 0
+	known := p.progress(i, t)
+	if known != nil {
+		n = known.full[s.primary]
 	}
 	for ; n < len(t.pools); n++ {
 		home := t.pools[n]
-		if plain {
-			if _, free := p.lowestFree(home, f); !free {
-				if n == t.full[f] {
-					t.full[f]++
-				}
-				continue
+		if known != nil && !p.offers(i, home, s.primary) {
+			if n == known.full[s.primary] {
+				known.full[s.primary]++
 			}
+			continue
 		}
 		if !p.allows(home, s) {
 			continue
@@ -145,16 +178,16 @@ func (p *planner) searchSingle(i int32, t *tier) (int32, picks, bool) {
 
 func (p *planner) searchPair(i int32, t *tier) (int32, picks, bool) {
 	s := &p.svcs[i]
-	plain := p.plain(i)
-	if plain && t.noPair {
+	known := p.progress(i, t)
+	if known != nil && known.noPair {
 		return none, picks{}, false
 	}
-	forNobody := true
+	some := false
 	for _, home := range t.pools {
-		if plain && !p.hasPair(home) {
+		if known != nil && !p.offersPair(i, home) {
 			continue
 		}
-		forNobody = false
+		some = true
 		if !p.allows(home, s) {
 			continue
 		}
@@ -162,18 +195,17 @@ func (p *planner) searchPair(i int32, t *tier) (int32, picks, bool) {
 			return home, at, true
 		}
 	}
-	t.noPair = t.noPair || plain && forNobody
+	if known != nil {
+		known.noPair = !some
+	}
 	return none, picks{}, false
 }
 
-// hasPair says whether a pool, with its partner, has a free address of each family.
-func (p *planner) hasPair(home int32) bool {
-	for _, f := range []family{v4, v6} {
-		_, free := p.lowestFree(home, f)
-		if partner := p.list[home].partner; !free && partner != none {
-			_, free = p.lowestFree(partner, f)
-		}
-		if !free {
+// offersPair is offers for a pool with its partner and both families.
+func (p *planner) offersPair(i, home int32) bool {
+	partner := p.list[home].partner
+	for _, f := range [2]family{v4, v6} {
+		if !p.offers(i, home, f) && (partner == none || !p.offers(i, partner, f)) {
 			return false
 		}
 	}
@@ -184,13 +216,12 @@ func (p *planner) hasPair(home int32) bool {
 // Service is used with an address of its primary family that it can join.
 func (p *planner) searchShared(i int32, tiers [2]*tier) (int32, picks, bool) {
 	s := &p.svcs[i]
-	end := place{span: int32(len(p.spans))}
 	for _, t := range tiers {
 		for _, home := range t.pools {
 			if !p.list[home].PreferColocate || !p.allows(home, s) {
 				continue
 			}
-			if _, ok := p.lowestShared(i, home, s.primary(), p.room(i, home, nil), end); !ok {
+			if _, ok := p.lowestShared(i, home, s.primary, p.room(i, home, nil), p.end()); !ok {
 				continue
 			}
 			if at, ok := p.fromPool(i, home); ok {

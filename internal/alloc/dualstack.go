@@ -5,12 +5,6 @@ package alloc
 
 import "github.com/clarion-lb/clarion/internal/lb"
 
-// dual says whether the Service can use an address of each family.
-func (s *svc) dual() bool { return len(s.Families) > 1 }
-
-// primary is the family of the first cluster IP.
-func (s *svc) primary() family { return indexOf(s.Families[0]) }
-
 func (f family) other() family { return 1 - f }
 
 // homeOf returns the pool to which places belong together: it has one at least, and its partner
@@ -47,7 +41,7 @@ func (p *planner) isHome(s *svc, home int32, at []place) bool {
 		switch q := p.poolAt(a); {
 		case q == home:
 			inside = true
-		case !s.dual() || q != p.list[home].partner:
+		case !s.dual || q != p.list[home].partner:
 			return false
 		}
 	}
@@ -57,7 +51,7 @@ func (p *planner) isHome(s *svc, home int32, at []place) bool {
 // partnerFor returns the pool that completes a pool for a Service, or none.
 func (p *planner) partnerFor(i, home int32) int32 {
 	partner := p.list[home].partner
-	if !p.svcs[i].dual() || !p.allows(partner, &p.svcs[i]) {
+	if !p.svcs[i].dual || !p.allows(partner, &p.svcs[i]) {
 		return none
 	}
 	return partner
@@ -82,7 +76,7 @@ func (p *planner) pair(i, home int32) (picks, bool) {
 // the same. If a quota has room for one address only, another Service of the namespace may
 // have one of either family that this one can share.
 func (p *planner) pairIn(i, first, then int32) (picks, bool) {
-	f := p.svcs[i].primary()
+	f := p.svcs[i].primary
 	for _, room := range [2]bool{p.room(i, first, nil), false} {
 		a, ok := p.pick(i, first, f, room)
 		if !ok {
@@ -102,7 +96,7 @@ func (p *planner) pairIn(i, first, then int32) (picks, bool) {
 // with one, is content with its primary family.
 func (p *planner) fromPool(i, home int32) (picks, bool) {
 	s := &p.svcs[i]
-	if s.dual() {
+	if s.dual {
 		if at, ok := p.pair(i, home); ok || s.Policy != lb.PreferDualStack {
 			return at, ok
 		}
@@ -112,7 +106,7 @@ func (p *planner) fromPool(i, home int32) (picks, bool) {
 
 // single finds an address of the primary family in a pool.
 func (p *planner) single(i, home int32) (picks, bool) {
-	at, ok := p.pick(i, home, p.svcs[i].primary(), p.room(i, home, nil))
+	at, ok := p.pick(i, home, p.svcs[i].primary, p.room(i, home, nil))
 	return picks{at: [2]place{at}, n: 1}, ok
 }
 

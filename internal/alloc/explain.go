@@ -37,9 +37,16 @@ const (
 
 // text is a message in two parts, see Outcome.
 type text struct {
-	reason           lb.Reason
-	headline, detail string
+	reason  lb.Reason
+	message string
+	head    int // length of the part that stays the same while the cause does
 }
+
+func say(reason lb.Reason, headline, detail string) text {
+	return text{reason, headline + detail, len(headline)}
+}
+
+func (t text) headline() string { return t.message[:t.head] }
 
 // named is how many holders or pools a message names before it only counts.
 const named = 3
@@ -51,7 +58,7 @@ func (p *planner) hopeless(s *svc) failure {
 		return failure{kind: failNoPools}
 	case len(s.Families) == 0:
 		return failure{kind: failNoCluster}
-	case s.Policy == lb.RequireDualStack && !s.dual():
+	case s.Policy == lb.RequireDualStack && !s.dual:
 		return failure{kind: failNotDual}
 	case s.RequestProblem != "":
 		return failure{kind: failRequest}
@@ -62,13 +69,13 @@ func (p *planner) hopeless(s *svc) failure {
 func (p *planner) hopelessText(s *svc) text {
 	switch s.fail.kind {
 	case failNoPools:
-		return text{lb.AllocationFailed, "no available IPs", ": there is no IPAddressPool; create one"}
+		return say(lb.AllocationFailed, "no available IPs", ": there is no IPAddressPool; create one")
 	case failNoCluster:
-		return text{lb.AllocationFailed, "the Service has no cluster IP", " that an address could be forwarded to"}
+		return say(lb.AllocationFailed, "the Service has no cluster IP", " that an address could be forwarded to")
 	case failNotDual:
-		return text{lb.NotEnoughClusterIPs, fmt.Sprintf("Service requires dual stack but not enough clusterips %v", s.Families), ""}
+		return say(lb.NotEnoughClusterIPs, fmt.Sprintf("Service requires dual stack but not enough clusterips %v", s.Families), "")
 	default:
-		return text{lb.LoadBalancerFailed, "invalid requested loadbalancer IPs: " + s.RequestProblem, ""}
+		return say(lb.LoadBalancerFailed, "invalid requested loadbalancer IPs: "+s.RequestProblem, "")
 	}
 }
 
@@ -77,14 +84,13 @@ func (p *planner) explain(i int32) text {
 	s := &p.svcs[i]
 	switch s.fail.kind {
 	case failAny:
-		return text{lb.AllocationFailed, "no available IPs", p.explainer.exhausted(p, i)}
+		return p.explainer.exhausted(p, i)
 	case failPool:
 		return p.poolText(i)
 	case failRequested:
 		return p.requestedText(i)
 	case failSecond:
-		t := p.secondText(i)
-		return text{lb.AdditionalAssignFailed, "cannot assign additional IP in PreferDualStack: " + t.headline, t.detail}
+		return p.explainer.incomplete(p, i)
 	default:
 		return p.hopelessText(s)
 	}
@@ -94,14 +100,14 @@ func (p *planner) explain(i int32) text {
 func (p *planner) poolText(i int32) text {
 	s, q := &p.svcs[i], p.svcs[i].fail.pool
 	if q == none {
-		return text{lb.AllocationFailed, "unknown pool " + strconv.Quote(s.RequestedPool),
-			"; create it, or correct the metallb.io/address-pool annotation"}
+		return say(lb.AllocationFailed, "unknown pool "+strconv.Quote(s.RequestedPool),
+			"; create it, or correct the metallb.io/address-pool annotation")
 	}
 	if p.list[q].Closed || !p.allows(q, s) {
-		return text{lb.AllocationFailed, p.notCompatible(q), p.whyNotAllowed(q, s)}
+		return say(lb.AllocationFailed, p.notCompatible(q), p.whyNotAllowed(q, s))
 	}
-	return text{lb.AllocationFailed, "no available IPs in pool " + p.list[q].Name,
-		": " + p.explainer.lacking(p, i, q, p.partnerFor(i, q), p.needs(i)) + cure}
+	return say(lb.AllocationFailed, "no available IPs in pool "+p.list[q].Name,
+		": "+p.explainer.lacking(p, i, q, p.partnerFor(i, q), p.needs(i))+cure)
 }
 
 const cure = "; add addresses to a pool, or delete a Service that no longer needs its own"
@@ -120,31 +126,23 @@ func (p *planner) whyNotAllowed(pool int32, s *svc) string {
 	return ": its serviceAllocation does not select the labels of the Service"
 }
 
-// secondText explains why a Service with one family does not get the other.
-func (p *planner) secondText(i int32) text {
+// needs are the families without which a Service is not served.
+func (p *planner) needs(i int32) families {
 	s := &p.svcs[i]
-	missing, partner := familyOf(s.addrs[0]).other(), none
-	if held, _ := p.placeOf(s.addrs[0]); p.poolAt(held) == s.home {
-		partner = p.partnerFor(i, s.home)
+	if s.dual && s.Policy != lb.PreferDualStack {
+		return families{v4, v6}
 	}
-	return text{lb.AdditionalAssignFailed, "no available IPs in pool " + p.list[s.home].Name,
-		": " + p.explainer.lacking(p, i, s.home, partner, []family{missing})}
+	return families{s.primary, s.primary}
 }
 
-// needs are the families without which a Service is not served.
-func (p *planner) needs(i int32) []family {
-	s := &p.svcs[i]
-	if s.dual() && s.Policy != lb.PreferDualStack {
-		return []family{s.primary(), s.primary().other()}
-	}
-	return []family{s.primary()}
-}
+// families are one or two families; one is listed twice.
+type families [2]family
 
 // requestedText explains why a Service cannot have the addresses that it asks for.
 func (p *planner) requestedText(i int32) text {
 	s := &p.svcs[i]
 	all := quoteAddrs(s.RequestedAddrs)
-	failed := func(headline, detail string) text { return text{lb.AllocationFailed, headline, detail} }
+	failed := func(headline, detail string) text { return say(lb.AllocationFailed, headline, detail) }
 	if !s.matchesFamilies() {
 		return failed("requested loadBalancer IP(s) "+all+" does not match the ipFamily of the service",
 			fmt.Sprintf("; ask for one address of each of %v", s.Families))
@@ -183,16 +181,16 @@ func (p *planner) refusalText(i int32, at []place, n int) (text, bool) {
 	}
 	switch p.refusal(i, at[n], p.room(i, pool, with)) {
 	case isTaken:
-		t := p.clashText(p.find(at[n].key), i)
+		t := p.clashText(p.find(at[n]), i)
 		return t, true
 	case isClosed:
-		return text{lb.AllocationFailed, p.notCompatible(pool), p.whyNotAllowed(pool, s)}, true
+		return say(lb.AllocationFailed, p.notCompatible(pool), p.whyNotAllowed(pool, s)), true
 	case isKept:
-		h := p.holderOf(p.find(at[n].key))
-		return text{lb.AllocationFailed, quoteAddr(h.Addr) + " is held back",
-			" for " + h.Service.String() + " until " + h.Until.UTC().Format(time.RFC3339)}, true
+		h := p.holderOf(p.find(at[n]))
+		return say(lb.AllocationFailed, quoteAddr(h.Addr)+" is held back",
+			" for "+h.Service.String()+" until "+h.Until.UTC().Format(time.RFC3339)), true
 	case overQuota:
-		return text{lb.AllocationFailed, "no available IPs in pool " + p.list[pool].Name, ": " + p.quotaText(pool, s.Key.Namespace)}, true
+		return say(lb.AllocationFailed, "no available IPs in pool "+p.list[pool].Name, ": "+p.quotaText(pool, s.Key.Namespace)), true
 	}
 	return text{}, false
 }

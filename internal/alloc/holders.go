@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/clarion-lb/clarion/internal/lb"
 )
 
 // explainer makes the texts about exhausted pools. Thousands of Services can wait for the same
@@ -14,7 +16,11 @@ import (
 type explainer struct {
 	holders map[poolFamily][]place // the lowest addresses in use
 	pools   map[poolFamily]string
-	lists   map[poolList]string
+	texts   map[situation]text
+}
+
+func newExplainer() explainer {
+	return explainer{pools: make(map[poolFamily]string), texts: make(map[situation]text)}
 }
 
 type poolFamily struct {
@@ -22,64 +28,89 @@ type poolFamily struct {
 	family family
 }
 
-// poolList is all that the text about the pools that could serve a Service depends on.
-type poolList struct {
-	pools     [named]int32
+// situation is all that a text about exhausted pools depends on.
+type situation struct {
+	pools     [named]int32 // that could serve the Service, only the first few
 	n         int
-	primary   family
-	both      bool
+	partners  [named]int32 // that may serve the Service, too
+	needs     families
+	second    bool   // the Service has one family and lacks the other
 	namespace string // set when a quota is involved
 }
 
 // exhausted explains why no pool serves a Service that asks for none.
-func (e *explainer) exhausted(p *planner, i int32) string {
+func (e *explainer) exhausted(p *planner, i int32) text {
 	s := &p.svcs[i]
-	needs := p.needs(i)
-	list := poolList{primary: s.primary(), both: len(needs) == 2}
-	limited := false
+	sit := situation{needs: p.needs(i)}
 	for _, t := range p.tiers(s) {
 		for _, q := range t.pools {
-			if list.n > named {
+			if sit.n > named {
 				break
 			}
 			if !p.allows(q, s) {
 				continue
 			}
-			if list.n < named {
-				list.pools[list.n] = q
+			if sit.n < named {
+				sit.pools[sit.n], sit.partners[sit.n] = q, p.partnerFor(i, q)
 			}
-			list.n++
-			limited = limited || p.quotas.limits(q)
+			sit.n++
+			if p.limited(q) {
+				sit.namespace = s.Key.Namespace
+			}
 		}
 	}
-	if limited {
-		list.namespace = s.Key.Namespace
+	const headline = "no available IPs"
+	if sit.n == 0 {
+		return say(lb.AllocationFailed, headline, ": no pool with autoAssign serves namespace "+
+			strconv.Quote(s.Key.Namespace)+" and the labels of the Service")
 	}
-	if done, found := e.lists[list]; found {
-		return done
-	}
-	out := ": no pool with autoAssign serves namespace " + strconv.Quote(s.Key.Namespace) + " and the labels of the Service"
-	if list.n > 0 {
+	return e.once(sit, func() text {
 		var parts []string
-		for _, q := range list.pools[:min(list.n, named)] {
-			parts = append(parts, e.lacking(p, i, q, p.partnerFor(i, q), needs))
+		for n, q := range sit.pools[:min(sit.n, named)] {
+			parts = append(parts, e.lacking(p, i, q, sit.partners[n], sit.needs))
 		}
-		if list.n > named {
+		if sit.n > named {
 			parts = append(parts, "nor can other pools help")
 		}
-		out = ": " + strings.Join(parts, "; ") + cure
-	} else {
-		return out
+		return say(lb.AllocationFailed, headline, ": "+strings.Join(parts, "; ")+cure)
+	})
+}
+
+// incomplete explains why a Service with one family does not get the other.
+func (e *explainer) incomplete(p *planner, i int32) text {
+	s := &p.svcs[i]
+	missing, partner := familyOf(s.addrs[0]).other(), none
+	if held, _ := p.placeOf(s.addrs[0]); p.poolAt(held) == s.home {
+		partner = p.partnerFor(i, s.home)
 	}
-	if e.lists == nil {
-		e.lists = make(map[poolList]string)
+	sit := situation{pools: [named]int32{s.home}, partners: [named]int32{partner}, n: 1, needs: families{missing, missing}, second: true}
+	if p.limited(s.home) {
+		sit.namespace = s.Key.Namespace
 	}
-	e.lists[list] = out
-	return out
+	return e.once(sit, func() text {
+		return say(lb.AdditionalAssignFailed,
+			"cannot assign additional IP in PreferDualStack: no available IPs in pool "+p.list[s.home].Name,
+			": "+e.lacking(p, i, s.home, partner, sit.needs))
+	})
+}
+
+func (e *explainer) once(sit situation, explain func() text) text {
+	t, found := e.texts[sit]
+	if !found {
+		t = explain()
+		e.texts[sit] = t
+	}
+	return t
+}
+
+// limited says whether a quota of a pool or of its partner may stop a Service.
+func (p *planner) limited(pool int32) bool {
+	partner := p.list[pool].partner
+	return p.quotas.limits(pool) || partner != none && p.quotas.limits(partner)
 }
 
 // lacking says what a pool and, if there is one, its partner lack to serve a Service.
-func (e *explainer) lacking(p *planner, i, pool, partner int32, needs []family) string {
+func (e *explainer) lacking(p *planner, i, pool, partner int32, needs families) string {
 	s := &p.svcs[i]
 	sources := []int32{pool}
 	if partner != none {
@@ -119,8 +150,7 @@ func (e *explainer) full(p *planner, pool int32, f family) string {
 	if done, found := e.pools[k]; found {
 		return done
 	}
-	if e.pools == nil {
-		e.pools = make(map[poolFamily]string)
+	if e.holders == nil {
 		e.collect(p)
 	}
 	q := &p.list[pool]
@@ -132,7 +162,7 @@ func (e *explainer) full(p *planner, pool int32, f family) string {
 		list := e.holders[k]
 		if n := int(q.assigned[f]); n > 0 {
 			out += " (" + strconv.Itoa(n) + " in use: " + enumerate(n, func(n int) string {
-				u := p.find(list[n].key)
+				u := p.find(list[n])
 				return p.users(u) + " " + p.addrAt(u.at).String()
 			}) + ")"
 		}

@@ -44,33 +44,61 @@ func (u *use) detail() *extra {
 	return u.extra
 }
 
-// ledger is who is on which address. Its size is that of what is used, not of the pools.
+// ledger is who is on which address. Its size is that of what is used, not of the pools: only
+// as many addresses as there may be users have a place in dense, all others are in sparse.
 type ledger struct {
-	index map[key]int32 // into uses
-	uses  []use
+	uses   []use
+	dense  []int32 // 1 + index into uses, or 0; each small span has a stretch
+	sparse map[key]int32
 }
 
-func newLedger(services int) ledger {
-	return ledger{index: make(map[key]int32, services), uses: make([]use, 0, services)}
+// newLedger gives spans a stretch of dense while they are few and small, which makes up for
+// hashing in the common case and changes nothing else.
+func newLedger(p *pools, services int) ledger {
+	l := ledger{uses: make([]use, 0, services), sparse: make(map[key]int32)}
+	room := int64(2*services + 1024)
+	total := int64(0)
+	for n := range p.spans {
+		s := &p.spans[n]
+		s.stretch = none
+		if size := s.width(); size <= room {
+			s.stretch = int32(total)
+			total += size
+			room -= size
+		}
+	}
+	l.dense = make([]int32, total)
+	return l
 }
 
 // find returns the use of an address, nil when there is none. The pointer is valid until the
 // next call of entry.
-func (l *ledger) find(k key) *use {
-	if n, found := l.index[k]; found {
-		return &l.uses[n]
+func (p *planner) find(at place) *use {
+	var n int32
+	if s := &p.spans[at.span]; s.stretch != none {
+		n = p.dense[uint64(s.stretch)+at.key.lo-s.first.lo]
+	} else {
+		n = p.sparse[at.key]
 	}
-	return nil
+	if n == 0 {
+		return nil
+	}
+	return &p.uses[n-1]
 }
 
 // entry returns the use of an address and makes one if needed.
-func (l *ledger) entry(at place) *use {
-	if u := l.find(at.key); u != nil {
+func (p *planner) entry(at place) *use {
+	if u := p.find(at); u != nil {
 		return u
 	}
-	l.index[at.key] = int32(len(l.uses))
-	l.uses = append(l.uses, use{at: at, user: none})
-	return &l.uses[len(l.uses)-1]
+	p.uses = append(p.uses, use{at: at, user: none})
+	n := int32(len(p.uses))
+	if s := &p.spans[at.span]; s.stretch != none {
+		p.dense[uint64(s.stretch)+at.key.lo-s.first.lo] = n
+	} else {
+		p.sparse[at.key] = n
+	}
+	return &p.uses[n-1]
 }
 
 // join puts a Service on an address, without asking whether it may be there.
@@ -124,13 +152,20 @@ func (p *planner) holdsAt(u *use, i int32) bool { return u.user == i || slices.C
 // settle counted must be kept up.
 func (p *planner) claim(i int32, at place) {
 	u := p.entry(at)
-	first := u.user == none
-	newcomer := !p.namespaceOn(u, p.svcs[i].Key.Namespace)
+	pool, f, first := p.poolAt(at), p.familyAt(at), u.user == none
+	if p.quotas.limits(pool) && !p.namespaceOn(u, p.svcs[i].Key.Namespace) {
+		p.quotas.add(pool, p.svcs[i].Key.Namespace, +1)
+	}
 	p.join(u, i)
-	p.count(at, p.svcs[i].Key.Namespace, first, newcomer, +1)
-	if first && p.svcs[i].group != none {
-		p.groups.add(p.svcs[i].group, p.poolAt(at), p.familyAt(at), at, p.svcs[i].ports)
-		p.again = p.again || len(u.holds()) > 0 // others can share now what was held back
+	if first {
+		p.list[pool].assigned[f]++
+	}
+	if g := p.svcs[i].group; first && g != none {
+		p.groups.add(g, pool, f, at, p.svcs[i].ports)
+		if len(u.holds()) > 0 { // others can share now what was held back
+			p.again = true
+			p.candidates.rewind()
+		}
 	}
 }
 
@@ -139,23 +174,16 @@ func (p *planner) claim(i int32, at place) {
 func (p *planner) unclaim(i int32, at place) {
 	u := p.entry(at)
 	p.leave(u, i)
-	last := u.user == none
-	gone := !p.namespaceOn(u, p.svcs[i].Key.Namespace)
-	p.count(at, p.svcs[i].Key.Namespace, last, gone, -1)
-	p.groups.forget(p.svcs[i].group, p.poolAt(at), p.familyAt(at), at, last)
+	pool, f, last := p.poolAt(at), p.familyAt(at), u.user == none
+	if p.quotas.limits(pool) && !p.namespaceOn(u, p.svcs[i].Key.Namespace) {
+		p.quotas.add(pool, p.svcs[i].Key.Namespace, -1)
+	}
+	if last {
+		p.list[pool].assigned[f]--
+	}
+	p.groups.forget(p.svcs[i].group, pool, f, at, last)
 	p.rewind(at)
 	p.candidates.rewind()
-}
-
-// count keeps the number of used addresses of a pool and of the namespaces it limits.
-func (p *planner) count(at place, namespace string, address, ofNamespace bool, by int) {
-	i := p.poolAt(at)
-	if address {
-		p.list[i].assigned[p.familyAt(at)] += int64(by)
-	}
-	if ofNamespace {
-		p.quotas.add(i, namespace, by)
-	}
 }
 
 // namespaceOn says whether a Service of the namespace is on the address.

@@ -99,7 +99,7 @@ func (p *planner) outcome(i int32, o *Outcome) {
 		return
 	}
 	t := p.explain(i)
-	o.Reason, o.Message, o.headline = t.reason, t.headline+t.detail, len(t.headline)
+	o.Reason, o.Message, o.headline = t.reason, t.message, t.head
 }
 
 // quoteAddrs writes addresses as MetalLB does in its events: ["10.0.0.1" "fd00::1"].

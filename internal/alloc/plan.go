@@ -88,6 +88,9 @@ type svc struct {
 	group   int32        // index of its sharing group, or none
 	ports   int32        // index of its set of ports, valid when group is
 	want    want
+	primary family // of the first cluster IP
+	dual    bool   // an address of each family can be forwarded to it
+	asks    bool   // for certain addresses, or for a pool
 	fail    failure
 	cleared string // why an address was taken away
 }
@@ -108,10 +111,11 @@ func newPlanner(in Input) *planner {
 	p := &planner{in: in}
 	p.svcs = sortedServices(in.Services)
 	p.pools = newPools(in.Pools)
-	p.ledger = newLedger(len(in.Services))
+	p.ledger = newLedger(&p.pools, len(in.Services))
 	p.groups = newGroups()
 	p.candidates = newCandidates(&p.pools)
 	p.quotas = newQuotas(&p.pools)
+	p.explainer = newExplainer()
 	p.intern()
 	return p
 }
@@ -120,13 +124,24 @@ func sortedServices(in []lb.Service) []svc {
 	svcs := make([]svc, len(in))
 	sorted := true
 	for i := range in {
-		svcs[i] = svc{Service: &in[i], home: none, group: none}
+		svcs[i] = newSvc(&in[i])
 		sorted = sorted && (i == 0 || in[i-1].Key.Compare(in[i].Key) < 0)
 	}
 	if !sorted {
 		slices.SortFunc(svcs, func(a, b svc) int { return a.Key.Compare(b.Key) })
 	}
 	return svcs
+}
+
+// newSvc copies what serving looks at for each Service, because it goes through the Services
+// in an order that no cache likes.
+func newSvc(in *lb.Service) svc {
+	s := svc{Service: in, home: none, group: none, dual: len(in.Families) > 1,
+		asks: len(in.RequestedAddrs) > 0 || in.RequestedPool != ""}
+	if len(in.Families) > 0 {
+		s.primary = indexOf(in.Families[0])
+	}
+	return s
 }
 
 // byAge sorts Services by creation time, then key.

@@ -88,6 +88,8 @@ type span struct {
 	// addresses costs n steps plus the number of taken ones, whatever the size of the range.
 	next key
 	full bool
+	// stretch is where the addresses of the span begin in ledger.dense, or none.
+	stretch int32
 }
 
 // pool is one lb.Pool with its spans of each family in the user's order.
@@ -173,7 +175,13 @@ func (p *pools) spanOf(a netip.Addr) int32 {
 }
 
 // allows says whether a pool, if there is one, may serve the Service.
-func (p *pools) allows(i int32, s *svc) bool { return i != none && p.list[i].Allows(s.Service) }
+func (p *pools) allows(i int32, s *svc) bool {
+	if i == none {
+		return false
+	}
+	q := p.list[i].Pool
+	return q.Allocation == nil && !q.Closed || q.Allows(s.Service)
+}
 
 // place is an address with its place in the order in which a pool hands out: the user's
 // order of ranges, then upwards.

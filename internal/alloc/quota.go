@@ -24,10 +24,9 @@ func newQuotas(p *pools) quotas {
 // limits says whether a pool has quotas at all.
 func (q *quotas) limits(pool int32) bool { return len(q.pools.list[pool].Quotas) > 0 }
 
+// add counts in a pool that has quotas.
 func (q *quotas) add(pool int32, namespace string, by int) {
-	if q.limits(pool) {
-		q.count[quotaKey{pool, namespace}] += by
-	}
+	q.count[quotaKey{pool, namespace}] += by
 }
 
 // max is the number of addresses that a namespace may have in a pool.

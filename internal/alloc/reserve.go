@@ -109,7 +109,7 @@ func (p *planner) free(k lb.Key, a netip.Addr, gone bool) {
 	if gone && q.ReservationTime > 0 {
 		r.Cooldown, wait = false, q.ReservationTime
 	}
-	if u := p.find(at.key); wait <= 0 || r.Cooldown && u != nil && u.user != none {
+	if u := p.find(at); wait <= 0 || r.Cooldown && u != nil && u.user != none {
 		return
 	}
 	r.Until = p.in.Now.Add(wait)
@@ -213,7 +213,7 @@ func (p *planner) remaining() ([]lb.Reservation, time.Time) {
 	var next time.Time
 	for n := range p.holds.list {
 		h := &p.holds.list[n]
-		u := p.find(h.at.key)
+		u := p.find(h.at)
 		i, exists := p.service(h.Service)
 		if exists && p.holdsAt(u, i) || h.Cooldown && u.user != none {
 			continue

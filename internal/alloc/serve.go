@@ -44,10 +44,10 @@ func (p *planner) serve(i int32) bool {
 // assign finds addresses for a Service that has none.
 func (p *planner) assign(i int32) bool {
 	s := &p.svcs[i]
-	switch {
-	case len(s.RequestedAddrs) > 0:
-		return p.assignRequested(i)
-	case s.RequestedPool != "":
+	if s.asks {
+		if len(s.RequestedAddrs) > 0 {
+			return p.assignRequested(i)
+		}
 		return p.assignFromPool(i)
 	}
 	home, at, ok := p.search(i)
@@ -93,7 +93,7 @@ func (p *planner) grant(i, home int32, at picks) bool {
 	}
 	s.home, s.want, s.fail = home, nothing, failure{}
 	p.setAddrs(s, addrs[:at.n]...)
-	if at.n < len(s.Families) {
+	if s.dual && at.n == 1 {
 		s.want, s.fail = second, failure{kind: failSecond}
 		return false
 	}
@@ -118,7 +118,7 @@ func (p *planner) pick(i, pool int32, f family, room bool) (place, bool) {
 	if at, ok := p.reservedFor(i, pool, f, room); ok {
 		return at, true
 	}
-	limit := place{span: int32(len(p.spans))}
+	limit := p.end()
 	if p.svcs[i].group != none && p.list[pool].PreferColocate {
 		if at, ok := p.lowestShared(i, pool, f, room, limit); ok {
 			return at, true
@@ -136,6 +136,9 @@ func (p *planner) pick(i, pool int32, f family, room bool) (place, bool) {
 	return limit, int(limit.span) < len(p.spans)
 }
 
+// end is the place behind all others.
+func (p *pools) end() place { return place{span: int32(len(p.spans))} }
+
 // room says whether the quota of a pool lets the Service have one more address there, beside
 // the one that it gets as well.
 func (p *planner) room(i, pool int32, with *place) bool {
@@ -144,7 +147,7 @@ func (p *planner) room(i, pool int32, with *place) bool {
 	}
 	ns, spoken := p.svcs[i].Key.Namespace, 0
 	if with != nil && p.poolAt(*with) == pool {
-		if u := p.find(with.key); u == nil || !p.namespaceOn(u, ns) {
+		if u := p.find(*with); u == nil || !p.namespaceOn(u, ns) {
 			spoken = 1
 		}
 	}
@@ -156,7 +159,7 @@ func (p *planner) lowestFree(pool int32, f family) (place, bool) {
 	q := &p.list[pool]
 	for q.cursor[f] < len(q.spans[f]) {
 		n := q.spans[f][q.cursor[f]]
-		if p.advance(&p.spans[n]) {
+		if p.advance(n) {
 			return place{n, p.spans[n].next}, true
 		}
 		q.cursor[f]++
@@ -165,7 +168,8 @@ func (p *planner) lowestFree(pool int32, f family) (place, bool) {
 }
 
 // advance moves a span to its first free address and says whether there is one.
-func (p *planner) advance(s *span) bool {
+func (p *planner) advance(n int32) bool {
+	s := &p.spans[n]
 	for !s.full {
 		switch {
 		case s.family == v6 && s.next.hi == 0 && s.next.lo>>32 == 0xffff:
@@ -173,7 +177,7 @@ func (p *planner) advance(s *span) bool {
 			s.full = s.next.compare(s.last) >= 0
 		case s.avoidBuggy && s.family == v4 && (s.next.lo&0xff == 0 || s.next.lo&0xff == 0xff):
 		default:
-			if u := p.find(s.next); u == nil || u.user == none && len(u.holds()) == 0 {
+			if u := p.find(place{n, s.next}); u == nil || u.user == none && len(u.holds()) == 0 {
 				return true
 			}
 		}
@@ -249,7 +253,7 @@ const (
 
 // refusal says whether a Service may have an address. room is what its quota says.
 func (p *planner) refusal(i int32, at place, room bool) refused {
-	u := p.find(at.key)
+	u := p.find(at)
 	switch {
 	case p.list[p.poolAt(at)].Closed:
 		return isClosed

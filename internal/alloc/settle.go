@@ -66,8 +66,7 @@ func (p *planner) resettle(list []int32) {
 			if p.clashOn(u, i) == noClash {
 				return false
 			}
-			t := p.clashText(u, i)
-			s.lose(t.headline + t.detail)
+			s.lose(p.clashText(u, i).message)
 			return true
 		})
 		for _, h := range p.decide(i, own) {
@@ -92,7 +91,7 @@ func (p *planner) allowed(s *svc, out []had) []had {
 	a := s.Assigned
 	if s.fail = p.hopeless(s); s.fail.kind != noFailure && s.fail.kind != failRequest {
 		if len(a) > 0 || s.AssignedUnreadable {
-			s.lose(p.hopelessText(s).headline)
+			s.lose(p.hopelessText(s).headline())
 		}
 		return out
 	}
@@ -117,9 +116,7 @@ func (p *planner) allowed(s *svc, out []had) []had {
 }
 
 // has says whether traffic of the family can be forwarded to the Service.
-func (s *svc) has(f family) bool {
-	return slices.ContainsFunc(s.Families, func(x lb.Family) bool { return indexOf(x) == f })
-}
+func (s *svc) has(f family) bool { return s.dual || len(s.Families) == 1 && s.primary == f }
 
 // decide keeps as many of the addresses as fit together with each other and with what the
 // Service asks for, and notes what it still wants.

@@ -55,9 +55,9 @@ func (p *planner) clashText(u *use, i int32) text {
 	s, first := &p.svcs[i], &p.svcs[u.user]
 	if p.clashOn(u, i) == portClash {
 		port, _ := p.takenPort(u, s.Ports)
-		return text{lb.AllocationFailed,
-			"port " + string(port.Protocol) + "/" + strconv.Itoa(int(port.Number)) + " is already in use on " + quoteAddr(p.addrAt(u.at)),
-			" by " + p.users(u) + "; use another port or another address"}
+		return say(lb.AllocationFailed,
+			"port "+string(port.Protocol)+"/"+strconv.Itoa(int(port.Number))+" is already in use on "+quoteAddr(p.addrAt(u.at)),
+			" by "+p.users(u)+"; use another port or another address")
 	}
 	why := "backend key " + strconv.Quote(s.BackendKey) + " does not match existing sharing key " + strconv.Quote(first.BackendKey) +
 		"; Services with externalTrafficPolicy Local share an address only when they select the same pods"
@@ -69,9 +69,9 @@ func (p *planner) clashText(u *use, i int32) text {
 	case first.SharingKey != s.SharingKey:
 		why = "sharing key " + strconv.Quote(s.SharingKey) + " does not match existing sharing key " + strconv.Quote(first.SharingKey)
 	}
-	return text{lb.AllocationFailed,
-		"can't change sharing key for " + strconv.Quote(s.Key.String()) + ", address also in use by " + p.users(u),
-		": " + why + " (" + p.addrAt(u.at).String() + ")"}
+	return say(lb.AllocationFailed,
+		"can't change sharing key for "+strconv.Quote(s.Key.String())+", address also in use by "+p.users(u),
+		": "+why+" ("+p.addrAt(u.at).String()+")")
 }
 
 // groupKey is what Services on one address have in common.
@@ -210,7 +210,7 @@ func (p *planner) lowestShared(i, pool int32, f family, room bool, limit place) 
 	}
 	start := n
 	for ; n < len(l.places) && l.places[n].compare(limit) < 0; n++ {
-		u := p.find(l.places[n].key)
+		u := p.find(l.places[n])
 		if p.clashOn(u, i) == noClash && (room || p.namespaceOn(u, s.Key.Namespace)) {
 			break
 		}

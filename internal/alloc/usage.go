@@ -23,15 +23,7 @@ type Usage struct {
 
 func (p *planner) usage() []Usage {
 	for i := range p.svcs {
-		s := &p.svcs[i]
-		last := none
-		for _, a := range s.addrs {
-			at, _ := p.placeOf(a)
-			if q := p.poolAt(at); q != last {
-				p.list[q].services++
-				last = q
-			}
-		}
+		p.countIn(&p.svcs[i])
 	}
 	out := make([]Usage, len(p.list))
 	for i := range p.list {
@@ -47,6 +39,25 @@ func (p *planner) usage() []Usage {
 		}
 	}
 	return out
+}
+
+// countIn counts a Service in the pools of its addresses.
+func (p *planner) countIn(s *svc) {
+	if len(s.addrs) == 0 {
+		return
+	}
+	if p.list[s.home].partner == none {
+		p.list[s.home].services++
+		return
+	}
+	last := none
+	for _, a := range s.addrs {
+		at, _ := p.placeOf(a)
+		if q := p.poolAt(at); q != last {
+			p.list[q].services++
+			last = q
+		}
+	}
 }
 
 func (p *planner) available(q *pool, f family) int64 {
@@ -75,16 +86,21 @@ func (p *planner) size(q *pool, f family) int64 {
 
 // size is MaxInt64 from 2^62 on, as MetalLB counts.
 func (s *span) size() int64 {
+	n := s.width()
+	if s.avoidBuggy && s.family == v4 {
+		n -= buggyBelow(s.last.lo+1) - buggyBelow(s.first.lo)
+	}
+	return n
+}
+
+// width is the size of a span with the addresses that it may not hand out.
+func (s *span) width() int64 {
 	lo, borrow := bits.Sub64(s.last.lo, s.first.lo, 0)
 	hi, _ := bits.Sub64(s.last.hi, s.first.hi, borrow)
 	if hi > 0 || lo >= 1<<62-1 {
 		return math.MaxInt64
 	}
-	n := int64(lo) + 1
-	if s.avoidBuggy && s.family == v4 {
-		n -= buggyBelow(s.last.lo+1) - buggyBelow(s.first.lo)
-	}
-	return n
+	return int64(lo) + 1
 }
 
 // buggyBelow counts the numbers below n that end in 0x00 or 0xff.
