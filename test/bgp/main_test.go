@@ -181,3 +181,9 @@ func always(t *testing.T, during time.Duration, check func() string) {
 }
 
 func contains(s, part string) bool { return strings.Contains(s, part) }
+
+// command runs a program outside the test's goroutine.
+func command(name string, args ...string) (string, error) {
+	out, err := exec.Command(name, args...).Output()
+	return string(out), err
+}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 
 	enginelog "github.com/osrg/gobgp/v3/pkg/log"
@@ -37,6 +38,7 @@ const (
 	lineSent         = "sent notification"
 	lineExpired      = "hold timer expired"
 	lineNotConnected = "failed to connect"
+	lineState        = "state changed"
 )
 
 // dropped are lines that come once for every route, 10,000 at a time.
@@ -79,7 +81,12 @@ func eventDetail(msg string, fields enginelog.Fields) (string, bool) {
 	case lineUp, lineExpired:
 		return "", true
 	case lineDown:
-		return fmt.Sprint(fields["Reason"]), true
+		reason := fmt.Sprint(fields["Reason"])
+		return reason, reason != "dying" // that is what the engine calls our own DeletePeer
+	case lineState:
+		old, next := fmt.Sprint(fields["old"]), fmt.Sprint(fields["new"])
+		failed := next == "BGP_FSM_IDLE" && (old == "BGP_FSM_OPENSENT" || old == "BGP_FSM_OPENCONFIRM")
+		return fmt.Sprintf("%s in state %s", fields["reason"], strings.TrimPrefix(old, "BGP_FSM_")), failed
 	case lineNotConnected:
 		return fmt.Sprint(fields["Error"]), true
 	case lineReceived, lineSent:

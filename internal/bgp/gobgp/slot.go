@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"math"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -49,20 +50,28 @@ type slot struct {
 	session bgp.Session
 
 	// All below belongs to the goroutine of run.
-	engine     *engine
-	unwatch    context.CancelFunc
-	have       bgp.Have
-	address    netip.Addr // that have.Peer was added with
-	hops       hops
-	hopsAt     time.Time
-	localAS    uint32 // that the paths in the engine were made with
-	wasUp      bool
-	lastReset  time.Time
-	blocked    lb.Reason
-	blockedEnd time.Time
-	base       bgp.Messages // of the sessions before the present one
-	current    bgp.Messages
-	finding    finding
+	engine    *engine
+	unwatch   context.CancelFunc
+	have      bgp.Have
+	address   netip.Addr // that have.Peer was added with
+	hops      hops
+	hopsAt    time.Time
+	localAS   uint32 // that the paths in the engine were made with
+	wasUp     bool
+	lastReset time.Time
+	blocked   block
+	base      bgp.Messages // of the sessions before the present one
+	current   bgp.Messages
+	finding   finding
+}
+
+// block keeps a peer without session whose own configuration makes one impossible, until it may
+// have been mended there, or is changed here.
+type block struct {
+	reason lb.Reason
+	detail string
+	peer   lb.Peer
+	end    time.Time
 }
 
 func newSlot(name string, o Options, p *pool) *slot {
@@ -177,8 +186,8 @@ func (s *slot) pass(ctx context.Context) bool {
 // decide turns the wish into what the engine shall have now, and says why if that is less.
 func (s *slot) decide(w wish, sess *bgp.Session, now time.Time) bgp.PeerWant {
 	want := w.want
-	if s.blocked != "" && (!now.Before(s.blockedEnd) || !bgp.SameSession(s.have.Peer, want.Peer)) {
-		s.blocked = ""
+	if !now.Before(s.blocked.end) || !bgp.SameSession(s.blocked.peer, want.Peer) {
+		s.blocked = block{}
 	}
 	switch {
 	case w.problem != "":
@@ -186,8 +195,9 @@ func (s *slot) decide(w wish, sess *bgp.Session, now time.Time) bgp.PeerWant {
 		sess.Phase = bgp.Idle
 	case want.Hold != "":
 		sess.Reason, sess.Phase = want.Hold, bgp.Held
-	case s.blocked != "":
-		want.Hold, sess.Reason, sess.Phase = s.blocked, s.blocked, bgp.Idle
+	case s.blocked.reason != "":
+		want.Hold, sess.Reason, sess.Detail = s.blocked.reason, s.blocked.reason, s.blocked.detail
+		sess.Phase = bgp.Idle
 	case want.Peer.Unnumbered() && !w.found.IsValid():
 		want.Hold, sess.Reason, sess.Phase = bgp.NoNeighbor, bgp.NoNeighbor, bgp.Idle
 		sess.Detail = "no router advertisement on " + want.Peer.Interface
@@ -286,6 +296,10 @@ func (s *slot) hear(lines []line, sess *bgp.Session) bool {
 				sess.Detail = l.detail
 			}
 			sess.Reason = bgp.SessionFailed
+		case lineState:
+			if sess.Reason == "" || strings.HasPrefix(sess.Detail, lineNotConnected) {
+				sess.Reason, sess.Detail = bgp.SessionFailed, l.detail // nothing better was said
+			}
 		case lineExpired:
 			sess.Reason, sess.Detail = bgp.SessionFailed, "hold timer expired"
 		case lineReceived, lineSent, lineNotConnected:
@@ -308,8 +322,7 @@ func (s *slot) acceptable(sess *bgp.Session, now time.Time) bool {
 	if reason == "" {
 		return true
 	}
-	s.blocked, s.blockedEnd = reason, now.Add(blockFor)
-	sess.Reason, sess.Detail, sess.Phase = reason, detail, bgp.Idle
+	s.blocked = block{reason, detail, s.have.Peer, now.Add(blockFor)}
 	s.log.Warn("session refused", "reason", reason, "detail", detail)
 	s.drop()
 	return false
