@@ -4,6 +4,7 @@
 package cluster
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -50,12 +51,15 @@ func relaunch(d state.Dir, comp *state.Component) error {
 
 // await polls check until it succeeds. A component that has died meanwhile
 // ends the wait at once; either failure comes with the end of the log.
-func await(comp state.Component, timeout time.Duration, check func() error) error {
+func await(ctx context.Context, comp state.Component, timeout time.Duration, check func() error) error {
 	deadline := time.Now().Add(timeout)
 	for {
 		err := check()
 		if err == nil {
 			return nil
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("wait for %s on %s: %w", comp.Name, comp.Host, ctx.Err())
 		}
 		if !proc.Alive(comp.ID) {
 			return fmt.Errorf("%s on %s ended by itself\n%s", comp.Name, comp.Host, tail(comp.Spec.Log))

@@ -91,7 +91,7 @@ func startControlPlane(ctx context.Context, c state.Config, d state.Dir, say Rep
 	if err != nil {
 		return err
 	}
-	err = await(etcd, time.Minute, func() error { return get(ctx, c.Netns(topo.CP), "http://127.0.0.1:2379/health") })
+	err = await(ctx, etcd, time.Minute, func() error { return get(ctx, c.Netns(topo.CP), "http://127.0.0.1:2379/health") })
 	if err != nil {
 		return err
 	}
@@ -104,7 +104,7 @@ func startControlPlane(ctx context.Context, c state.Config, d state.Dir, say Rep
 	if err != nil {
 		return err
 	}
-	err = await(api, 2*time.Minute, func() error {
+	err = await(ctx, api, 2*time.Minute, func() error {
 		return client.Discovery().RESTClient().Get().AbsPath("/readyz").Do(ctx).Error()
 	})
 	if err != nil {
@@ -139,7 +139,7 @@ func awaitNodes(ctx context.Context, c state.Config, d state.Dir, say Report) er
 		if err != nil {
 			return err
 		}
-		if err := await(kubelet, time.Minute, func() error { return nodeReady(ctx, client, n) }); err != nil {
+		if err := await(ctx, kubelet, time.Minute, func() error { return nodeReady(ctx, client, n) }); err != nil {
 			return err
 		}
 		if err := awaitProxy(ctx, c, d, n); err != nil {
@@ -152,7 +152,7 @@ func awaitNodes(ctx context.Context, c state.Config, d state.Dir, say Report) er
 		if err != nil {
 			return err
 		}
-		if err := await(comp, time.Minute, func() error { return serviceAccountReady(ctx, client) }); err != nil {
+		if err := await(ctx, comp, time.Minute, func() error { return serviceAccountReady(ctx, client) }); err != nil {
 			return err
 		}
 	}
@@ -167,7 +167,7 @@ func awaitProxy(ctx context.Context, c state.Config, d state.Dir, node string) e
 		return err
 	}
 	url := fmt.Sprintf("http://localhost:%d/healthz", proxyHealthPort)
-	return await(proxy, time.Minute, func() error { return get(ctx, c.Netns(node), url) })
+	return await(ctx, proxy, time.Minute, func() error { return get(ctx, c.Netns(node), url) })
 }
 
 func nodeReady(ctx context.Context, client kubernetes.Interface, name string) error {
