@@ -68,8 +68,8 @@ func (e *Elector) owners(items []Item, current map[netip.Addr]string, level bool
 	}
 	for _, i := range followers {
 		it, leader := &items[i], owners[leads(items, at, i)]
-		bound := it.Election.Sticky || it.Election.Balanced && !level
-		if it.Set.keeps(leader) && !(bound && it.Set.keeps(current[it.Addr])) {
+		movable := !it.Election.Sticky && (level || !it.Election.Balanced)
+		if it.Set.keeps(leader) && (movable || !it.Set.keeps(current[it.Addr])) {
 			owners[i] = leader
 		} else {
 			owners[i] = e.alone(it, current)
