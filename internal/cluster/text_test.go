@@ -49,7 +49,9 @@ func text(s lb.Snapshot, problems []lb.Problem) string {
 
 type writer struct{ strings.Builder }
 
-func (w *writer) line(format string, args ...any) { w.WriteString(fmt.Sprintf(format+"\n", args...)) }
+func (w *writer) line(format string, args ...any) {
+	_, _ = fmt.Fprintf(w, format+"\n", args...) // a Builder never fails
+}
 
 func (w *writer) flag(name string, on bool) {
 	if on {
