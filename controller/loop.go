@@ -94,15 +94,16 @@ func (l *loop) input(objects cluster.Objects, s lb.Snapshot, now time.Time) allo
 func (l *loop) write(ctx context.Context, stored []*corev1.Service, s lb.Snapshot, result *alloc.Result, now time.Time) {
 	byKey := servicesByKey(stored, result, s.Released)
 	var writes []kube.Write
+	// submit returns true when the Service is right as it stands.
 	submit := func(svc *corev1.Service, v cluster.Verdict, landed func()) bool {
-		out, changed := cluster.Render(svc, v, now)
-		if !changed {
-			return false
+		if !l.services.Ready(lb.Key{Namespace: svc.Namespace, Name: svc.Name}, now) {
+			return false // a write is on its way, and will be told of when it lands
 		}
-		if l.services.Ready(lb.Key{Namespace: svc.Namespace, Name: svc.Name}, now) {
+		out, changed := cluster.Render(svc, v, now)
+		if changed {
 			writes = append(writes, kube.Write{Service: out, Landed: landed})
 		}
-		return true
+		return !changed
 	}
 	for i := range result.Outcomes {
 		o := &result.Outcomes[i]
@@ -110,7 +111,7 @@ func (l *loop) write(ctx context.Context, stored []*corev1.Service, s lb.Snapsho
 		if svc == nil { // nothing to write and nothing to tell
 			continue
 		}
-		if !submit(svc, verdict(o), func() { l.notices.outcome(svc, o) }) {
+		if submit(svc, verdict(o), func() { l.notices.outcome(svc, o) }) {
 			l.notices.standing(svc, o)
 		}
 	}

@@ -135,9 +135,9 @@ func (w *ServiceWriter) write(parent context.Context, wr Write) {
 	switch {
 	case err == nil:
 		stripService(result)
+		wr.Landed() // before the next pass can see the result
 		w.overlay.landed(result)
 		w.backoff.Forget(k)
-		wr.Landed()
 	case apierrors.IsNotFound(err), apierrors.IsGone(err):
 		w.overlay.drop(k)
 		w.backoff.Forget(k)

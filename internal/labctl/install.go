@@ -87,23 +87,44 @@ func (l Lab) Address(ctx context.Context, namespace, service string, limit time.
 	return addr, err
 }
 
-// Owner returns the node that announces a Service, as the status objects say. They are
-// written a second or so after the announcement.
-func (l Lab) Owner(ctx context.Context, namespace, service string, limit time.Duration) (string, error) {
+// Owner asks for an address from the client host and returns the node whose hardware address
+// answers: what a client sees, whatever any status says.
+func (l Lab) Owner(ctx context.Context, addr string, limit time.Duration) (string, error) {
+	nodes, err := l.hardwareAddresses(ctx)
+	if err != nil {
+		return "", err
+	}
 	var node string
-	err := Eventually(ctx, limit, func(ctx context.Context) error {
-		out, err := l.Kubectl(ctx, "-n", Namespace, "get", "servicel2statuses",
-			"-l", "metallb.io/service-name="+service+",metallb.io/service-namespace="+namespace,
-			"-o", "jsonpath={.items[*].status.node}")
+	err = Eventually(ctx, limit, func(ctx context.Context) error {
+		// Forget what was learnt, make the kernel ask, and look at the answer.
+		script := "ip neigh flush to " + addr + "; ping -c 1 -W 1 " + addr + " >/dev/null 2>&1; ip neigh show to " + addr
+		out, err := l.Exec(ctx, "client", "sh", "-c", script)
 		if err != nil {
 			return err
 		}
-		names := strings.Fields(out)
-		if len(names) != 1 {
-			return fmt.Errorf("service %s/%s is announced by %d nodes %v, want one", namespace, service, len(names), names)
+		_, after, found := strings.Cut(out, "lladdr ")
+		mac := strings.Fields(after + " -")[0]
+		if node = nodes[mac]; !found || node == "" {
+			return fmt.Errorf("nobody answers for %s: %q", addr, strings.TrimSpace(out))
 		}
-		node = names[0]
 		return nil
 	})
 	return node, err
+}
+
+// hardwareAddresses maps the address of each node's interface on the LAN to its name. A node
+// that is powered off has none.
+func (l Lab) hardwareAddresses(ctx context.Context) (map[string]string, error) {
+	out, err := l.Kubectl(ctx, "get", "nodes", "-o", "jsonpath={.items[*].metadata.name}")
+	if err != nil {
+		return nil, err
+	}
+	macs := map[string]string{}
+	for _, node := range strings.Fields(out) {
+		mac, err := l.Exec(ctx, node, "cat", "/sys/class/net/eth0/address")
+		if err == nil {
+			macs[strings.TrimSpace(mac)] = node
+		}
+	}
+	return macs, nil
 }

@@ -63,7 +63,7 @@ func namespace(t *testing.T) string {
 	name := strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(t.Name()))
 	name = name[:min(len(name), 50)]
 	kubectl(t, "create", "namespace", name)
-	t.Cleanup(func() { kubectl(t, "delete", "namespace", name, "--wait=true") })
+	t.Cleanup(func() { kubectl(t, "delete", "namespace", name, "--wait=false") })
 	return name
 }
 
@@ -79,6 +79,14 @@ func apply(t *testing.T, manifests string) {
 			t.Errorf("clean up: %v", err)
 		}
 	})
+}
+
+// create makes objects that vanish with the story's namespace.
+func create(t *testing.T, manifests string) {
+	t.Helper()
+	if _, err := lab.RunInput(t.Context(), manifests, "kubectl", "--", "create", "-f", "-"); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // kubectl also works in cleanups, when the test's own context has ended.
