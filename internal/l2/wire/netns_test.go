@@ -59,7 +59,7 @@ const (
 func vip4() netip.Addr { return netip.MustParseAddr("10.99.1.1") }
 func vip6() netip.Addr { return netip.MustParseAddr("fd99::1:1") }
 
-var segments atomic.Int32 //nolint:gochecknoglobals // unique names for namespaces
+var segments atomic.Int32 // for unique names
 
 // segment is a veth pair between this namespace (the node) and another one (the client).
 type segment struct {
@@ -209,12 +209,12 @@ func (s *segment) inClient(f func() error) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	defer here.Close()
+	defer func() { _ = here.Close() }()
 	there, err := os.Open(filepath.Join("/run/netns", s.client))
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	defer there.Close()
+	defer func() { _ = there.Close() }()
 	if err := unix.Setns(int(there.Fd()), unix.CLONE_NEWNET); err != nil {
 		s.t.Fatal(err)
 	}
@@ -239,7 +239,7 @@ func (s *segment) clientSocket(proto int) *packet.Conn {
 		conn, err = packet.Listen(ifi, packet.Raw, proto, nil)
 		return err
 	})
-	s.t.Cleanup(func() { conn.Close() })
+	s.t.Cleanup(func() { _ = conn.Close() })
 	return conn
 }
 
