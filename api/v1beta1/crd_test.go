@@ -6,6 +6,7 @@ package v1beta1_test
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -169,6 +170,32 @@ func TestDefaultsAreMetalLBs(t *testing.T) {
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s: defaults (-want +got):\n%s", plural, diff)
+		}
+	}
+}
+
+// Kubernetes 1.30, the oldest that Clarion supports, compiles new rules with what CEL had in
+// 1.29, so that it can be rolled back. Later functions are handy, and refused there.
+func TestRulesUseOnlyWhatOldServersKnow(t *testing.T) {
+	late := regexp.MustCompile(`\b(isIP|ip|isCIDR|cidr|semver|isSemver|transformList|transformMap|transformMapEntry)\(|` +
+		`\.(distinct|flatten|slice|sort|sortBy|reverse|first|last)\(|\b(format\.|lists\.range\()`)
+	paths, err := filepath.Glob(filepath.Join("..", "..", "config", "*", "*.yaml"))
+	if err != nil {
+		t.Fatalf("list manifests: %v", err)
+	}
+	bases, err := filepath.Glob(filepath.Join("..", "..", "config", "crd", "bases", "*.yaml"))
+	if err != nil || len(bases) == 0 {
+		t.Fatalf("list CRDs: %v, found %d", err, len(bases))
+	}
+	for _, path := range append(paths, bases...) {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatalf("read manifest: %v", err)
+		}
+		for n, line := range strings.Split(string(data), "\n") {
+			if call := late.FindString(line); call != "" {
+				t.Errorf("%s:%d uses %s, which Kubernetes 1.30 does not accept in a new rule", path, n+1, call)
+			}
 		}
 	}
 }
