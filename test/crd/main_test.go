@@ -262,7 +262,7 @@ func expectThat(t *testing.T, want string, write func(context.Context) error) {
 		case err == nil:
 			return fmt.Errorf("accepted, want %q", want)
 		case !strings.Contains(err.Error(), want):
-			return fmt.Errorf("refused with %q, want %q", err, want)
+			return fmt.Errorf("refused with %q, want %q", err.Error(), want)
 		}
 		return nil
 	})
