@@ -22,8 +22,8 @@ type tier struct {
 
 // progress is what Services need not try again, because pools only fill up.
 type progress struct {
-	full   [2]int // for each family, how many pools at the start have no address
-	noPair bool   // no pool has an address of each family
+	full     [2]int // for each family, how many pools at the start have no address
+	pairless int    // how many pools at the start have no address of each family
 }
 
 // class are the Services that fit on the same addresses: a sharing group and a set of ports.
@@ -177,26 +177,25 @@ func (p *planner) searchSingle(i int32, t *tier) (int32, picks, bool) {
 }
 
 func (p *planner) searchPair(i int32, t *tier) (int32, picks, bool) {
-	s := &p.svcs[i]
+	s, n := &p.svcs[i], 0
 	known := p.progress(i, t)
-	if known != nil && known.noPair {
-		return none, picks{}, false
+	if known != nil {
+		n = known.pairless
 	}
-	some := false
-	for _, home := range t.pools {
+	for ; n < len(t.pools); n++ {
+		home := t.pools[n]
 		if known != nil && !p.offersPair(i, home) {
+			if n == known.pairless {
+				known.pairless++
+			}
 			continue
 		}
-		some = true
 		if !p.allows(home, s) {
 			continue
 		}
 		if at, ok := p.pair(i, home); ok {
 			return home, at, true
 		}
-	}
-	if known != nil {
-		known.noPair = !some
 	}
 	return none, picks{}, false
 }
