@@ -4,9 +4,12 @@
 package bgp
 
 import (
+	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/clarion-lb/clarion/internal/bfd"
+	"github.com/clarion-lb/clarion/internal/lb"
 )
 
 const (
@@ -17,6 +20,54 @@ const (
 	// without AdminDown would never return otherwise.
 	patience = 30 * time.Second
 )
+
+// Gated is a wish with the sessions held that BFD forbids, and what BFD shall watch.
+type Gated struct {
+	Want    Want
+	Targets []bfd.Target // sorted by name; the name is the peer's
+	// Again is when to gate again although nothing happens; the zero time means never.
+	Again time.Time
+}
+
+// Gate joins the wish, the observed sessions and what BFD knows of the peers, by name.
+//
+// BFD runs with a peer from the first time that its session is established, and goes on when it
+// falls: FRR creates its BFD session anew when BGP first comes up, and when it had been up before,
+// takes that for a failure and hangs up.
+func Gate(want Want, state State, status map[string]bfd.Status, now time.Time) Gated {
+	out := Gated{Want: Want{Peers: slices.Clone(want.Peers)}}
+	for i := range out.Want.Peers {
+		w := &out.Want.Peers[i]
+		sess, ok := state.Find(w.Peer.Name)
+		if w.Peer.BFD == nil || !ok || sess.Ups == 0 || !sess.Address.IsValid() {
+			continue
+		}
+		out.Targets = append(out.Targets, targetOf(&w.Peer, sess.Address))
+		var established time.Time
+		if sess.Phase == Established {
+			established = sess.Since
+		}
+		hold, again := Unreachable(status[w.Peer.Name], established, now)
+		if hold && w.Hold == "" {
+			w.Hold = BFDDown
+		}
+		if !again.IsZero() && (out.Again.IsZero() || again.Before(out.Again)) {
+			out.Again = again
+		}
+	}
+	return out
+}
+
+// targetOf is the BFD session of a peer that lives at an address.
+func targetOf(p *lb.Peer, address netip.Addr) bfd.Target {
+	if p.Unnumbered() {
+		address = address.WithZone(p.Interface)
+	}
+	return bfd.Target{
+		Name: p.Name, Peer: address, Local: p.Source, Link: p.Interface, VRF: p.VRF, MultiHop: p.MultiHop,
+		MinimumTTL: p.BFD.MinimumTTL, Params: bfd.ParamsOf(*p.BFD, p.MultiHop),
+	}
+}
 
 // Unreachable says whether BFD forbids the BGP session with a peer now (RFC 5882 4.2), and when
 // to ask again although nothing happens; the zero time means never. established is when the BGP

@@ -100,7 +100,7 @@ func TestOnlyTheChangeIsSent(t *testing.T) {
 	sp.route(with(p, prefixes...))
 	up(t, sp, 8*time.Second)
 	f.has("ipv4", 3*time.Second, prefixes...)
-	capture := s.start("r", nil, "tcpdump", "-i", "eth0", "-U", "-w", s.dir+"/cap", "tcp port 179")
+	capture := s.start("r", nil, "tcpdump", "-i", "eth0", "-Z", "root", "--immediate-mode", "-U", "-w", s.dir+"/cap", "tcp port 179")
 	time.Sleep(500 * time.Millisecond) // tcpdump says that it listens before it does
 	expect := func(what string, more int, done func() string) {
 		t.Helper()

@@ -17,8 +17,8 @@ import (
 // quick is BFD at 50 ms x 3.
 var quick = bfd.Params{TransmitInterval: 50 * time.Millisecond, ReceiveInterval: 50 * time.Millisecond, Multiplier: 3, EchoReceive: 50 * time.Millisecond}
 
-func bfdTarget(peer, local string) udp.Target {
-	t := udp.Target{Name: peer, Peer: netip.MustParseAddr(peer), Params: quick}
+func bfdTarget(peer, local string) bfd.Target {
+	t := bfd.Target{Name: peer, Peer: netip.MustParseAddr(peer), Params: quick}
 	if local != "" {
 		t.Local = netip.MustParseAddr(local)
 	}

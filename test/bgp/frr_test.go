@@ -22,7 +22,7 @@ type frr struct {
 	newVtysh func(args ...string) *exec.Cmd
 }
 
-// startFRR runs FRR with a configuration that all of its daemons read.
+// startFRR runs FRR with a configuration.
 func (s *segment) startFRR(host, config string) *frr {
 	s.t.Helper()
 	f := &frr{s: s, host: host, dir: filepath.Join(s.dir, host), daemons: map[string]*process{}}
@@ -34,11 +34,12 @@ func (s *segment) startFRR(host, config string) *frr {
 		s.t.Fatal(err)
 	}
 	_ = os.Chmod(f.dir, 0o777)
-	file := filepath.Join(f.dir, "frr.conf")
-	if err := os.WriteFile(file, []byte(config), 0o644); err != nil {
-		s.t.Fatal(err)
-	}
+	configs := split(config)
 	for _, daemon := range []string{"zebra", "bfdd", "bgpd"} {
+		file := filepath.Join(f.dir, daemon+".conf")
+		if err := os.WriteFile(file, []byte(configs[daemon]), 0o644); err != nil {
+			s.t.Fatal(err)
+		}
 		args := []string{filepath.Join(frrDir, daemon), "-f", file, "--vty_socket", f.dir, "-i", filepath.Join(f.dir, daemon+".pid"),
 			"-z", filepath.Join(f.dir, "zserv.api"), "-P", "0", "--log", "stdout"}
 		if daemon == "bfdd" {
@@ -53,6 +54,25 @@ func (s *segment) startFRR(host, config string) *frr {
 		})
 	}
 	return f
+}
+
+// split gives each daemon its part of a configuration: it stops reading at what it does not know.
+func split(config string) map[string]string {
+	out := map[string]string{}
+	daemon := ""
+	for line := range strings.Lines(config) {
+		switch word, _, _ := strings.Cut(strings.TrimSpace(line), " "); {
+		case strings.HasPrefix(line, " "):
+		case word == "router":
+			daemon = "bgpd"
+		case word == "bfd":
+			daemon = "bfdd"
+		case word == "ip":
+			daemon = "zebra"
+		}
+		out[daemon] += line
+	}
+	return out
 }
 
 // vtysh runs commands and returns their output.

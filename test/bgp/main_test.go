@@ -126,6 +126,7 @@ func (s *segment) start(host string, prepare func(*exec.Cmd), args ...string) *p
 	s.t.Helper()
 	p := &process{cmd: exec.Command("ip", append([]string{"netns", "exec", s.ns(host)}, args...)...), done: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
+	p.cmd.WaitDelay = time.Second // for grandchildren that keep the output open
 	if prepare != nil {
 		prepare(p.cmd)
 	}

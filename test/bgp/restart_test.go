@@ -118,7 +118,7 @@ func TestDrain(t *testing.T) {
 				}
 				return ""
 			})
-			capture := s.start("r", nil, "tcpdump", "-i", "eth0", "-U", "-w", s.dir+"/cap", "tcp port 179")
+			capture := s.start("r", nil, "tcpdump", "-i", "eth0", "-Z", "root", "--immediate-mode", "-U", "-w", s.dir+"/cap", "tcp port 179")
 			time.Sleep(500 * time.Millisecond)
 			start := time.Now()
 			if rep := sp.ask(request{Stop: "drain"}); rep.Error != "" {
@@ -155,8 +155,8 @@ func TestRestartWithoutHelper(t *testing.T) {
 func TestBFDDropsTheSession(t *testing.T) {
 	profile := lb.DefaultBFDProfile("fast")
 	profile.TransmitInterval, profile.ReceiveInterval = 50*time.Millisecond, 50*time.Millisecond
-	config := bgpConfig(theirASN, "neighbor 192.0.2.1 remote-as 64512", "neighbor 192.0.2.1 bfd profile fast", "4 neighbor 192.0.2.1 activate") +
-		"bfd\n profile fast\n  receive-interval 50\n  transmit-interval 50\n exit\nexit\n"
+	config := "bfd\n profile fast\n  receive-interval 50\n  transmit-interval 50\n exit\nexit\n" +
+		bgpConfig(theirASN, "neighbor 192.0.2.1 remote-as 64512", "neighbor 192.0.2.1 bfd profile fast", "4 neighbor 192.0.2.1 activate")
 	s, f, sp := pair(t, config)
 	p := peer(theirs4, func(p *lb.Peer) { p.BFD = &profile })
 	sp.route(with(p, "10.0.0.1/32"))
@@ -171,6 +171,12 @@ func TestBFDDropsTheSession(t *testing.T) {
 		return ""
 	})
 
+	eventually(t, 3*time.Second, func() string {
+		if d := session(sp).Session.Detect; d != 150*time.Millisecond {
+			return fmt.Sprintf("detection time is %s\n%s", d, f.vtysh("show bfd peers", "show running-config"))
+		}
+		return ""
+	})
 	s.cut("r")
 	start := time.Now()
 	eventually(t, 2*time.Second, func() string { return differs(string(sp.state("router").Phase), string(bgp.Held)) })

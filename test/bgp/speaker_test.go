@@ -13,7 +13,6 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -24,12 +23,11 @@ import (
 	"github.com/clarion-lb/clarion/internal/bgp"
 	"github.com/clarion-lb/clarion/internal/bgp/gobgp"
 	"github.com/clarion-lb/clarion/internal/l2/wire"
-	"github.com/clarion-lb/clarion/internal/lb"
 )
 
 // request is a line that a test sends to the speaker process; every request gets one reply.
 type request struct {
-	BFD  *[]udp.Target `json:",omitempty"` // BFD alone
+	BFD  *[]bfd.Target `json:",omitempty"` // BFD alone
 	BGP  *bgp.Want     `json:",omitempty"` // BGP, with BFD for the peers that have a profile
 	Stop string        `json:",omitempty"` // "drain" or "restart"
 }
@@ -79,43 +77,9 @@ func (d *daemon) apply(ctx context.Context) (time.Time, error) {
 	for _, st := range d.watch.Observe() {
 		status[st.Target.Name] = st.Session
 	}
-	var next time.Time
-	targets := []udp.Target{}
-	want := bgp.Want{Peers: slices.Clone(d.want.Peers)}
-	for i := range want.Peers {
-		p := &want.Peers[i]
-		if p.Peer.BFD == nil {
-			continue
-		}
-		sess, _ := state.Find(p.Peer.Name)
-		if t, ok := target(p.Peer, sess.Address); ok {
-			targets = append(targets, t)
-		}
-		var established time.Time
-		if sess.Phase == bgp.Established {
-			established = sess.Since
-		}
-		hold, again := bgp.Unreachable(status[p.Peer.Name], established, time.Now())
-		if hold {
-			p.Hold = bgp.BFDDown
-		}
-		if !again.IsZero() && (next.IsZero() || again.Before(next)) {
-			next = again
-		}
-	}
-	d.watch.Set(targets)
-	return next, d.router.Set(ctx, want)
-}
-
-// target is the BFD session of a peer that lives at an address.
-func target(p lb.Peer, address netip.Addr) (udp.Target, bool) {
-	if p.Unnumbered() {
-		address = address.WithZone(p.Interface)
-	}
-	return udp.Target{
-		Name: p.Name, Peer: address, Local: p.Source, Link: p.Interface, VRF: p.VRF, MultiHop: p.MultiHop,
-		MinimumTTL: p.BFD.MinimumTTL, Params: bfd.ParamsOf(*p.BFD, p.MultiHop),
-	}, address.IsValid()
+	gated := bgp.Gate(*d.want, state, status, time.Now())
+	d.watch.Set(gated.Targets)
+	return gated.Again, d.router.Set(ctx, gated.Want)
 }
 
 // speak is the speaker process: it serves requests until its input ends.
@@ -251,10 +215,10 @@ func (sp *speaker) quit() {
 }
 
 // watch hands targets to the BFD manager.
-func (sp *speaker) watch(targets ...udp.Target) {
+func (sp *speaker) watch(targets ...bfd.Target) {
 	sp.t.Helper()
 	if targets == nil {
-		targets = []udp.Target{} // none is another wish than no wish
+		targets = []bfd.Target{} // none is another wish than no wish
 	}
 	sp.ask(request{BFD: &targets})
 }

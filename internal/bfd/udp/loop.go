@@ -22,7 +22,7 @@ const housekeeping = time.Second
 
 // entry is one session with its socket.
 type entry struct {
-	target   Target
+	target   bfd.Target
 	session  *bfd.Session
 	disc     uint32
 	index    int // of the link the neighbour's packets must arrive on, 0 for any
@@ -106,7 +106,7 @@ func (l *loop) wait(now time.Time) time.Duration {
 }
 
 // apply makes the sessions those of the wanted targets.
-func (l *loop) apply(want []Target, now time.Time) {
+func (l *loop) apply(want []bfd.Target, now time.Time) {
 	keep := map[string]bool{}
 	for _, t := range want {
 		keep[t.Name] = true
@@ -114,7 +114,7 @@ func (l *loop) apply(want []Target, now time.Time) {
 			t.Params.EchoReceive = 0
 		}
 		if e := l.byName[t.Name]; e != nil {
-			if e.target.sameSession(t) {
+			if e.target.SameSession(t) {
 				e.target = t
 				e.session.Set(t.Params, now)
 				continue
@@ -134,7 +134,7 @@ func (l *loop) apply(want []Target, now time.Time) {
 
 // add starts a session. An older one to the same neighbour that is still saying goodbye ends
 // now: two sessions of ours would confuse the neighbour.
-func (l *loop) add(t Target, now time.Time) {
+func (l *loop) add(t bfd.Target, now time.Time) {
 	for _, old := range l.byDisc {
 		if old.leaving && old.target.Peer == t.Peer && old.target.MultiHop == t.MultiHop {
 			l.remove(old)

@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"runtime"
 	"slices"
 	"strings"
@@ -18,30 +17,6 @@ import (
 	"github.com/clarion-lb/clarion/internal/bfd"
 )
 
-// Target is one neighbour to watch. Name is its identity.
-type Target struct {
-	Name string
-	// Peer is the neighbour; a link-local address carries its zone.
-	Peer netip.Addr
-	// Local is the source of our packets; invalid lets the kernel choose.
-	Local netip.Addr
-	// Link is the link that our packets leave by and the neighbour's arrive on; "" leaves that
-	// to routing.
-	Link string
-	// VRF is the device of the routing domain of the neighbour, "" for the default one.
-	VRF string
-	// MultiHop uses RFC 5883 with MinimumTTL instead of the TTL of exactly 255 of RFC 5881.
-	MultiHop   bool
-	MinimumTTL uint8
-	Params     bfd.Params
-}
-
-// sameSession says whether a changed target can keep its session.
-func (t Target) sameSession(o Target) bool {
-	t.Params, t.MinimumTTL = o.Params, o.MinimumTTL
-	return t == o
-}
-
 // Counters count packets and changes of a session since its target appeared.
 type Counters struct {
 	ControlIn, ControlOut, EchoIn, EchoOut uint64
@@ -50,7 +25,7 @@ type Counters struct {
 
 // Status is a target and the state of its session.
 type Status struct {
-	Target   Target
+	Target   bfd.Target
 	Session  bfd.Status
 	Counters Counters
 	// Problem is why no packets can be sent or received, "" when they can.
@@ -72,7 +47,7 @@ type Manager struct {
 	wake int // eventfd
 
 	mu     sync.Mutex
-	want   []Target
+	want   []bfd.Target
 	dirty  bool
 	status []Status
 }
@@ -87,9 +62,9 @@ func New(o Options) (*Manager, error) {
 }
 
 // Set hands over all targets. It returns at once; the same targets again change nothing.
-func (m *Manager) Set(want []Target) {
+func (m *Manager) Set(want []bfd.Target) {
 	want = slices.Clone(want)
-	slices.SortFunc(want, func(a, b Target) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(want, func(a, b bfd.Target) int { return strings.Compare(a.Name, b.Name) })
 	m.mu.Lock()
 	if !slices.Equal(want, m.want) {
 		m.want, m.dirty = want, true
@@ -137,7 +112,7 @@ func (m *Manager) signal() {
 }
 
 // take returns the wanted targets when they have changed.
-func (m *Manager) take() ([]Target, bool) {
+func (m *Manager) take() ([]bfd.Target, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	changed := m.dirty

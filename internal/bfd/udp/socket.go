@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/clarion-lb/clarion/internal/bfd"
 )
 
 // Ports of RFC 5881 4 and RFC 5883 5, and the range for source ports.
@@ -90,7 +92,7 @@ func (s *sender) close() {
 
 // newSender opens a socket with a source port of the range that RFC 5881 4 asks for, kept for
 // the whole session.
-func newSender(t Target) (*sender, error) {
+func newSender(t bfd.Target) (*sender, error) {
 	v6 := t.Peer.Is6()
 	device := t.Link
 	if device == "" {

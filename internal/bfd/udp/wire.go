@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/clarion-lb/clarion/internal/bfd"
 )
 
 // reopenAfter keeps a broken socket from being opened for every packet.
@@ -74,7 +76,7 @@ func (l *loop) repairReceivers(needed map[rxKey]bool) {
 }
 
 // keysOf are the receiving sockets of a session.
-func keysOf(t Target) []rxKey {
+func keysOf(t bfd.Target) []rxKey {
 	v6 := t.Peer.Is6()
 	if t.MultiHop {
 		return []rxKey{{multiHopPort, v6, t.VRF}}
