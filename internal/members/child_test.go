@@ -147,7 +147,12 @@ func tell(ctx context.Context, m *Members) {
 	}
 }
 
-// burn keeps one processor busy until it is killed.
+// starved is how long a processor must not have run a process that never sleeps for that
+// to be more than fair sharing: a thing of higher priority, or of another machine, had it.
+const starved = 100 * time.Millisecond
+
+// burn keeps one processor busy until it is killed, and reports when the processor was
+// taken away.
 func burn(processor string) {
 	var set unix.CPUSet
 	var n int
@@ -159,9 +164,14 @@ func burn(processor string) {
 	if err := unix.SchedSetaffinity(0, &set); err != nil {
 		panic(err)
 	}
-	for x := uint64(1); ; x = x*6364136223846793005 + 1 {
-		if x == 0 {
-			fmt.Println(x)
+	out := json.NewEncoder(os.Stdout)
+	for last := clock(); ; {
+		now := clock()
+		if gap := now - last; gap > starved {
+			if err := out.Encode(report{At: now, Violation: fmt.Sprintf("processor %d was taken away for %s", n, gap)}); err != nil {
+				panic(err)
+			}
 		}
+		last = now
 	}
 }

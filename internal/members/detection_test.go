@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -42,7 +43,8 @@ func (s *series) within(t *testing.T, limit time.Duration) {
 
 // TestDetectionOverLinks measures how long the segment needs to agree after each kind of
 // event. MEMBERS_RUNS is the number of rounds, MEMBERS_NODES the number of speakers,
-// MEMBERS_FILE a config file with other parameters.
+// MEMBERS_FILE a config file with other parameters, and MEMBERS_HOLD the time that a
+// partition and a stop last after they were noticed.
 func TestDetectionOverLinks(t *testing.T) {
 	seg := newSegment(t, number("MEMBERS_NODES", 5))
 	seg.all(seg.hosts, 0, seg.names(seg.hosts))
@@ -63,6 +65,10 @@ func TestDetectionOverLinks(t *testing.T) {
 	rejoined := &series{name: "partition healed, all agree"}
 	resumed := &series{name: "SIGCONT, all agree"}
 	slow := 3 * time.Second
+	hold := 700 * time.Millisecond // twice the limit and more, so that a stopped one must notice
+	if d, err := time.ParseDuration(os.Getenv("MEMBERS_HOLD")); err == nil {
+		hold = d
+	}
 
 	add("SIGKILL", time.Second, func(h *host) time.Duration {
 		took := seg.gone(h, func() { h.kill() })
@@ -92,6 +98,7 @@ func TestDetectionOverLinks(t *testing.T) {
 		began := clock()
 		took := seg.gone(h, func() { h.port("nomaster") })
 		h.seen(began, []string{h.name})
+		<-time.After(hold)
 		began = clock()
 		h.port("master", "br0")
 		rejoined.times = append(rejoined.times, seg.all(seg.hosts, began, seg.names(seg.hosts))-began)
@@ -99,7 +106,7 @@ func TestDetectionOverLinks(t *testing.T) {
 	})
 	add("SIGSTOP", time.Second, func(h *host) time.Duration {
 		took := seg.gone(h, func() { h.signal(syscall.SIGSTOP) })
-		<-time.After(700 * time.Millisecond) // twice the limit and more, so that it must notice
+		<-time.After(hold)
 		began := clock()
 		h.signal(syscall.SIGCONT)
 		resumed.times = append(resumed.times, seg.all(seg.hosts, began, seg.names(seg.hosts))-began)
@@ -128,18 +135,18 @@ func (seg *segment) gone(h *host, how func()) time.Duration {
 func (seg *segment) noViolations() {
 	seg.t.Helper()
 	for _, h := range seg.hosts {
-		h.mu.Lock()
-		for _, r := range h.reports {
+		for _, r := range h.since(0) {
 			if r.Violation != "" {
 				seg.t.Errorf("%s: %s", h.name, r.Violation)
 			}
 		}
-		h.mu.Unlock()
 	}
 }
 
 // TestNoFalseAlarmUnderLoad keeps every processor busy with a process at normal priority
-// and expects no view to change. MEMBERS_STRESS is the time, such as 10m.
+// and expects no view to change. MEMBERS_STRESS is the time, such as 10m. The busy
+// processes are also the witnesses: an alarm in the second after one of them was deprived of
+// its processor is counted apart, because then the machine failed and not the speakers.
 func TestNoFalseAlarmUnderLoad(t *testing.T) {
 	length, err := time.ParseDuration(cmp.Or(os.Getenv("MEMBERS_STRESS"), "3s"))
 	if err != nil {
@@ -148,36 +155,59 @@ func TestNoFalseAlarmUnderLoad(t *testing.T) {
 	seg := newSegment(t, number("MEMBERS_NODES", 5))
 	seg.all(seg.hosts, 0, seg.names(seg.hosts))
 	began := clock()
-	for i := range number("MEMBERS_PROCESSORS", 2) {
-		burner := exec.Command(os.Args[0])
-		burner.Env = append(os.Environ(), childBurner+"="+strconv.Itoa(i))
-		if err := burner.Start(); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			_ = burner.Process.Kill() // it never ends by itself
-			_ = burner.Wait()
-		})
+	var burners []*host
+	for i := range runtime.NumCPU() {
+		burners = append(burners, startBurner(t, seg, i))
 	}
 	<-time.After(length)
-	alarms, stalls := 0, uint64(0)
+	var deprived []time.Duration
+	for _, b := range burners {
+		for _, r := range b.since(began) {
+			deprived = append(deprived, r.At)
+			t.Logf("after %s: %s", r.At-began, r.Violation)
+		}
+	}
+	alarms, excused, stalls := 0, 0, uint64(0)
 	for _, h := range seg.hosts {
-		h.mu.Lock()
-		for _, r := range h.reports {
-			if r.At > began {
-				stalls = max(stalls, r.Counts.Stalls)
-				if !members(seg.names(seg.hosts)...)(viewOf(r)) {
-					alarms++
-					t.Logf("%s after %s: %+v", h.name, r.At-began, r)
-				}
+		for _, r := range h.since(began) {
+			stalls = max(stalls, r.Counts.Stalls)
+			switch {
+			case members(seg.names(seg.hosts)...)(viewOf(r)):
+			case slices.ContainsFunc(deprived, func(at time.Duration) bool { return r.At > at-time.Second && r.At < at+time.Second }):
+				excused++
+			default:
+				alarms++
+				t.Errorf("false alarm at %s after %s: %+v", h.name, r.At-began, r)
 			}
 		}
-		h.mu.Unlock()
 	}
-	t.Logf("%d speakers, %s with all processors busy: %d false alarms, worst process stalled %d times", len(seg.hosts), length, alarms, stalls)
-	if alarms > 0 {
-		t.Errorf("%d false alarms", alarms)
+	t.Logf("%d speakers, %s with all processors busy: %d false alarms, %d while the machine took a processor away; worst process stalled %d times",
+		len(seg.hosts), length, alarms, excused, stalls)
+}
+
+// startBurner keeps a processor busy until the test ends.
+func startBurner(t *testing.T, seg *segment, processor int) *host {
+	t.Helper()
+	b := &host{seg: seg, name: "burner", news: make(chan struct{}, 1)}
+	b.cmd = exec.Command(os.Args[0])
+	b.cmd.Env = append(os.Environ(), childBurner+"="+strconv.Itoa(processor))
+	out, err := b.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
 	}
+	if err := b.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go b.read(out)
+	t.Cleanup(b.kill)
+	return b
+}
+
+// since returns the reports after a time.
+func (h *host) since(began time.Duration) []report {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(h.reports), func(r report) bool { return r.At < began })
 }
 
 func viewOf(r report) lb.View { return lb.View{Known: r.Known, Members: r.Members} }

@@ -46,7 +46,7 @@ func readKeys(path string) (keyPair, error) {
 	if info.IsDir() {
 		primary, previous = filepath.Join(path, keyFile), filepath.Join(path, previousKeyFile)
 	}
-	secret, err := os.ReadFile(primary)
+	secret, err := os.ReadFile(primary) //nolint:gosec // the administrator names the file
 	if err != nil {
 		return keyPair{}, fmt.Errorf("read memberlist secret: %w", err)
 	}
@@ -57,7 +57,7 @@ func readKeys(path string) (keyPair, error) {
 	if previous == "" {
 		return pair, nil
 	}
-	secret, err = os.ReadFile(previous)
+	secret, err = os.ReadFile(previous) //nolint:gosec // the same
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 	case err != nil:

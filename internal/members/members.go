@@ -260,7 +260,7 @@ func (m *Members) Leave(ctx context.Context) error {
 func spread(node string, limit time.Duration) time.Duration {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(node)) // never fails
-	return time.Duration(h.Sum64() % uint64(limit))
+	return time.Duration(h.Sum64()>>1) % limit
 }
 
 func kick(c chan<- struct{}) {

@@ -13,7 +13,6 @@ import (
 	"os"
 	"os/exec"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -62,7 +61,7 @@ func newSegment(t *testing.T, n int) *segment {
 		t.Fatal(err)
 	}
 	for i := range n {
-		node := "n" + strconv.Itoa(i+1)
+		node := fmt.Sprintf("n%02d", i+1)
 		ns := seg.name + node
 		addr := netip.AddrFrom4([4]byte{10, 201, 0, byte(i + 1)})
 		seg.addNamespace(ns)
