@@ -37,13 +37,31 @@ func (c *cluster) controllerProcess(ctx context.Context) (process, error) {
 		}
 		for _, f := range found {
 			if f.Component == "controller" {
-				p = process{pid: f.PID, started: f.Started}
-				return nil
+				p.pid = f.PID
+				p.started, err = startTime(f.Start)
+				return err
 			}
 		}
 		return fmt.Errorf("no controller among %d processes", len(found))
 	})
 	return p, err
+}
+
+// ticksPerSecond is USER_HZ, the unit of times in /proc on every architecture that matters.
+const ticksPerSecond = 100
+
+// startTime turns ticks since boot into a time of day.
+func startTime(ticks int64) (time.Time, error) {
+	data, err := os.ReadFile("/proc/uptime")
+	if err != nil {
+		return time.Time{}, fmt.Errorf("read uptime: %w", err)
+	}
+	var up float64
+	if _, err := fmt.Sscan(string(data), &up); err != nil {
+		return time.Time{}, fmt.Errorf("read uptime: %w", err)
+	}
+	ago := up - float64(ticks)/ticksPerSecond
+	return time.Now().Add(-time.Duration(ago * float64(time.Second))), nil
 }
 
 // usage reads the CPU time from stat and the peak memory from status.
@@ -54,7 +72,7 @@ func (p process) usage() (usage, error) {
 	}
 	// The fields after the command name, which is in parentheses and may hold anything.
 	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-	const utime, stime, ticksPerSecond = 11, 12, 100 // proc(5): fields 14 and 15, in USER_HZ
+	const utime, stime = 11, 12 // proc(5): fields 14 and 15
 	if len(fields) <= stime {
 		return usage{}, fmt.Errorf("read CPU time: %d fields in stat", len(fields))
 	}

@@ -4,7 +4,6 @@
 package labctl
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -15,7 +14,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"time"
 )
 
 // Lab is one lab cluster. The zero Name is the lab's own default.
@@ -153,15 +151,15 @@ func (l Lab) command(ctx context.Context, args ...string) *exec.Cmd {
 
 // Process is a program that runs in the lab.
 type Process struct {
-	Host      string    `json:"host"`
-	Component string    `json:"component"` // "controller", "speaker", "kube-proxy", "apiserver", ...
-	PID       int       `json:"pid"`
-	Started   time.Time `json:"started"`
+	Host      string `json:"host"`
+	Component string `json:"component"` // "controller", "speaker", "kube-proxy", "apiserver", ...
+	PID       int    `json:"pid"`
+	Start     int64  `json:"start"` // clock ticks (1/100 s) between boot and its start
 }
 
 // Processes lists what runs in the lab.
 func (l Lab) Processes(ctx context.Context) ([]Process, error) {
-	out, err := l.Run(ctx, "ps", "--json")
+	out, err := l.Run(ctx, "ps")
 	if err != nil {
 		return nil, err
 	}
@@ -170,63 +168,4 @@ func (l Lab) Processes(ctx context.Context) ([]Process, error) {
 		return nil, fmt.Errorf("read process list: %w", err)
 	}
 	return list, nil
-}
-
-// Outage is what a client saw of an address that it asked all the time.
-type Outage struct {
-	Sent         int     `json:"sent"`
-	Answered     int     `json:"answered"`
-	Lost         int     `json:"lost"`
-	LongestGapMS float64 `json:"longest_gap_ms"`
-	Gaps         []Gap   `json:"gaps"`
-	// MaxSendDelayMS is the most that a question was late: gaps below it are the machine's.
-	MaxSendDelayMS float64 `json:"max_send_delay_ms"`
-}
-
-// Gap is a time without answers.
-type Gap struct {
-	Start time.Time `json:"start"`
-	End   time.Time `json:"end"`
-	MS    float64   `json:"ms"`
-	Open  bool      `json:"open"` // no answer came before it, or none after it
-}
-
-// Watch asks target ("addr:port") from the client host every 10 ms by UDP, from before
-// event is called until settle after it has returned, and returns what the client saw.
-func (l Lab) Watch(ctx context.Context, target string, settle time.Duration, event func() error) (Outage, error) {
-	cmd := l.command(ctx, "probe", target, "--proto", "udp", "--interval", "10ms")
-	var stdout bytes.Buffer
-	cmd.Stdout = &stdout
-	stderr, err := cmd.StderrPipe()
-	if err != nil {
-		return Outage{}, fmt.Errorf("watch %s: %w", target, err)
-	}
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	if err := cmd.Start(); err != nil {
-		return Outage{}, fmt.Errorf("watch %s: %w", target, err)
-	}
-	// The probe says on stderr when its first answer has come.
-	said := bufio.NewScanner(stderr)
-	if !said.Scan() {
-		return Outage{}, errors.Join(fmt.Errorf("watch %s: the probe ended without an answer", target), cmd.Wait())
-	}
-	go func() {
-		for said.Scan() { // keep the pipe empty
-		}
-	}()
-	eventErr := event()
-	if eventErr == nil {
-		time.Sleep(settle)
-	}
-	if err := cmd.Process.Signal(os.Interrupt); err != nil {
-		return Outage{}, fmt.Errorf("watch %s: %w", target, err)
-	}
-	if err := cmd.Wait(); err != nil {
-		return Outage{}, errors.Join(eventErr, fmt.Errorf("watch %s: %w", target, err))
-	}
-	var o Outage
-	if err := json.Unmarshal(stdout.Bytes(), &o); err != nil {
-		return o, fmt.Errorf("watch %s: read report: %w", target, err)
-	}
-	return o, eventErr
 }

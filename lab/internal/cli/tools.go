@@ -4,6 +4,7 @@
 package cli
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -95,6 +96,25 @@ func printFile(path string, title bool) error {
 	}
 	_, err = io.Copy(os.Stdout, f)
 	return err
+}
+
+func (a *app) ps() *cobra.Command {
+	return &cobra.Command{
+		Use: "ps", Short: "Print the running programs as JSON: host, component, pid", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			d, c, err := a.load()
+			if err != nil {
+				return err
+			}
+			list, err := cluster.Processes(d, c)
+			if err != nil {
+				return err
+			}
+			out := json.NewEncoder(os.Stdout)
+			out.SetIndent("", "  ")
+			return out.Encode(list)
+		},
+	}
 }
 
 func (a *app) image() *cobra.Command {

@@ -1,0 +1,122 @@
+// Copyright The Clarion Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package labctl
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+)
+
+// Outage is what a client saw of an address that it asked all the time.
+type Outage struct {
+	Sent         int     `json:"sent"`
+	Answered     int     `json:"answered"`
+	Lost         int     `json:"lost"`
+	LongestGapMS float64 `json:"longest_gap_ms"`
+	Gaps         []Gap   `json:"gaps"`
+	// MaxSendDelayMS is the most that a question was late: gaps below it are the machine's.
+	MaxSendDelayMS float64 `json:"max_send_delay_ms"`
+
+	claims []claim
+}
+
+// claim is an ARP or NDP message on the LAN.
+type claim struct {
+	Time time.Time `json:"time"`
+	Host string    `json:"host"` // who really sent it
+	Addr string    `json:"addr"`
+	MAC  string    `json:"mac"` // who has Addr, according to the message; "" in a question
+}
+
+// Gap is a time without answers.
+type Gap struct {
+	Start time.Time `json:"start"`
+	End   time.Time `json:"end"`
+	MS    float64   `json:"ms"`
+	Lost  int       `json:"lost"` // questions asked in the gap that never got an answer
+	Open  bool      `json:"open"` // no answer came before it, or none after it
+}
+
+// Watch asks target ("addr:port") from the client host every 10 ms by UDP, from before
+// event is called until settle after it has returned, and returns what the client saw.
+func (l Lab) Watch(ctx context.Context, target string, settle time.Duration, event func() error) (Outage, error) {
+	capture, err := os.CreateTemp("", "clarion-neigh-")
+	if err != nil {
+		return Outage{}, fmt.Errorf("watch %s: %w", target, err)
+	}
+	defer func() { _ = errors.Join(capture.Close(), os.Remove(capture.Name())) }() // a temporary file
+	cmd := l.command(ctx, "probe", target, "--proto", "udp", "--interval", "10ms", "--neigh", capture.Name())
+	var stdout bytes.Buffer
+	cmd.Stdout = &stdout
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		return Outage{}, fmt.Errorf("watch %s: %w", target, err)
+	}
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	if err := cmd.Start(); err != nil {
+		return Outage{}, fmt.Errorf("watch %s: %w", target, err)
+	}
+	// The probe says on stderr when its first answer has come.
+	said := bufio.NewScanner(stderr)
+	if !said.Scan() {
+		return Outage{}, errors.Join(fmt.Errorf("watch %s: the probe ended without an answer", target), cmd.Wait())
+	}
+	go func() {
+		for said.Scan() { // keep the pipe empty
+		}
+	}()
+	eventErr := event()
+	if eventErr == nil {
+		time.Sleep(settle)
+	}
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		return Outage{}, fmt.Errorf("watch %s: %w", target, err)
+	}
+	if err := cmd.Wait(); err != nil {
+		return Outage{}, errors.Join(eventErr, fmt.Errorf("watch %s: %w", target, err))
+	}
+	var o Outage
+	if err := json.Unmarshal(stdout.Bytes(), &o); err != nil {
+		return o, fmt.Errorf("watch %s: read report: %w", target, err)
+	}
+	for d := json.NewDecoder(capture); ; {
+		var c claim
+		if err := d.Decode(&c); errors.Is(err, io.EOF) {
+			return o, eventErr
+		} else if err != nil {
+			return o, fmt.Errorf("watch %s: read capture: %w", target, err)
+		}
+		o.claims = append(o.claims, c)
+	}
+}
+
+// TakeOver returns how long after a moment a host other than the old owner first said, asked
+// or unasked, that it has the address.
+func (o Outage) TakeOver(addr, old string, from time.Time) (time.Duration, error) {
+	for _, c := range o.claims {
+		if c.Addr == addr && c.MAC != "" && c.Host != old && c.Time.After(from) {
+			return c.Time.Sub(from), nil
+		}
+	}
+	return 0, fmt.Errorf("nobody but %s claimed %s", old, addr)
+}
+
+// LostMS is the longest time without answers in which a question was lost, in milliseconds. A
+// machine that is busy delays answers without losing any; that is no outage.
+func (o Outage) LostMS() float64 {
+	longest := 0.0
+	for _, g := range o.Gaps {
+		if g.Lost > 0 {
+			longest = max(longest, g.MS)
+		}
+	}
+	return longest
+}
