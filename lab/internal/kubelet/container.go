@@ -31,6 +31,7 @@ type container struct {
 	status   corev1.ContainerStatus
 	id       proc.ID // of the last started process
 	failures int     // restarts in a row, for the back-off
+	restart  bool    // the next start is a restart
 }
 
 func newContainer(pp *processPod, spec *corev1.Container) *container {
@@ -155,7 +156,10 @@ func (c *container) start(ctx context.Context) (<-chan int, error) {
 		return nil, err
 	}
 	now := time.Now()
-	c.id = id
+	if c.restart {
+		c.status.RestartCount++
+	}
+	c.id, c.restart = id, false
 	c.running(now, false)
 	err = c.pp.k.dir.SaveContainer(state.Container{
 		Node: c.pp.k.node, PodID: c.pp.id, UID: string(c.pp.pod.UID), Pod: c.pp.pod.Namespace + "/" + c.pp.pod.Name,
@@ -208,7 +212,7 @@ func (c *container) exited(code int) (wait time.Duration, again bool) {
 	c.status.LastTerminationState = corev1.ContainerState{Terminated: t}
 	c.status.State = corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{
 		Reason: "CrashLoopBackOff", Message: fmt.Sprintf("back-off %s restarting container %s", wait, c.spec.Name)}}
-	c.status.RestartCount++
+	c.restart = true
 	return wait, true
 }
 

@@ -85,7 +85,9 @@ func (pp *processPod) prepare(ctx context.Context) bool {
 			c.waiting("ContainerCreating", err.Error())
 		}
 		pp.again()
-		if !sleep(ctx, time.Second) {
+		// Soon: the usual reason is that the API server has not yet seen that
+		// this node may read what its new pod refers to.
+		if !sleep(ctx, 250*time.Millisecond) {
 			return false
 		}
 	}
