@@ -91,7 +91,7 @@ func (l *lab) nothingLeft() {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	if strings.Contains(string(mounts), name) {
+	if strings.Contains(string(mounts), "/"+name) {
 		l.t.Errorf("mounts are left behind:\n%s", mounts)
 	}
 	cmdlines, _ := filepath.Glob("/proc/[0-9]*/cmdline")
@@ -120,6 +120,17 @@ func TestLabLife(t *testing.T) {
 	if out, err := l.try("up", "--nodes", "1"); err == nil {
 		t.Errorf("a second up of the same lab succeeded:\n%s", out)
 	}
+	// Somebody else's namespace, made while the lab is up, must not get in the
+	// way of down, nor be touched by it.
+	const other = "other-than-" + name
+	if out, err := exec.Command("ip", "netns", "add", other).CombinedOutput(); err != nil {
+		t.Fatalf("ip netns add: %v\n%s", err, out)
+	}
+	defer func() {
+		if out, err := exec.Command("ip", "netns", "del", other).CombinedOutput(); err != nil {
+			t.Errorf("ip netns del: %v\n%s", err, out)
+		}
+	}()
 	t.Run("played pods answer", l.playedPods)
 	t.Run("process pods have what their manifest says", l.processPods)
 	t.Run("probe measures a cut", l.probe)

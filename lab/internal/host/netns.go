@@ -93,9 +93,11 @@ func onThread(f func() error) error {
 	return <-result
 }
 
-// createNetns makes a named namespace, as `ip netns add` does, but without
-// turning /run/netns into a mount of its own that would stay behind.
+// createNetns makes a named namespace, as `ip netns add` does.
 func createNetns(name string) error {
+	if err := shareNetnsDir(); err != nil {
+		return err
+	}
 	err := onThread(func() error {
 		fd, err := netns.NewNamed(name)
 		if err == nil {
@@ -106,6 +108,44 @@ func createNetns(name string) error {
 	if err != nil {
 		return fmt.Errorf("create namespace %s: %w", name, err)
 	}
+	return nil
+}
+
+// shareNetnsDir makes /run/netns a shared mount, as the first `ip netns add` on
+// a machine does. It must be done before the first namespace: if somebody else
+// did it later, our mounts would exist twice, once hidden below, and their files
+// could never be removed.
+func shareNetnsDir() error {
+	if err := os.MkdirAll(netnsDir, 0o755); err != nil {
+		return fmt.Errorf("make %s: %w", netnsDir, err)
+	}
+	err := unix.Mount("", netnsDir, "", unix.MS_SHARED|unix.MS_REC, "")
+	if errors.Is(err, unix.EINVAL) { // not a mount yet
+		if err = unix.Mount(netnsDir, netnsDir, "", unix.MS_BIND|unix.MS_REC, ""); err == nil {
+			err = unix.Mount("", netnsDir, "", unix.MS_SHARED|unix.MS_REC, "")
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("share %s: %w", netnsDir, err)
+	}
+	return nil
+}
+
+// tidyNetnsDir removes /run/netns, mount and directory, if nobody has a
+// namespace there.
+func tidyNetnsDir() error {
+	entries, err := os.ReadDir(netnsDir)
+	if errors.Is(err, os.ErrNotExist) || len(entries) > 0 {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read %s: %w", netnsDir, err)
+	}
+	if err := unix.Unmount(netnsDir, 0); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.EBUSY) {
+		return fmt.Errorf("unmount %s: %w", netnsDir, err)
+	}
+	// It may have come into use in this moment; then it stays.
+	_ = os.Remove(netnsDir)
 	return nil
 }
 

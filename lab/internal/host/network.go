@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -276,9 +275,7 @@ func Destroy(l topo.Lab) error {
 	for _, n := range names {
 		errs = append(errs, DeleteNetns(n))
 	}
-	// Only an empty directory goes: others may keep their namespaces there.
-	_ = os.Remove(netnsDir)
-	return errors.Join(errs...)
+	return errors.Join(append(errs, tidyNetnsDir())...)
 }
 
 func createHostNetns(name string, forward bool) error {
