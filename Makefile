@@ -55,10 +55,11 @@ test: test-unit test-lab ## Run all tests (root; installs what it needs)
 .PHONY: test-unit
 test-unit: deps ## Unit, property and wire tests of both modules, with the race detector
 	CGO_ENABLED=1 go test -race -shuffle=on $$(go list ./... | grep -v /test/)
-	cd lab && go test ./internal/...
+	cd lab && go test -trimpath ./internal/...
 
 .PHONY: test-lab
-test-lab: build lab-bin deps ## Stories on the lab: real apiserver, real kube-proxy, real ARP
+test-lab: build lab-bin deps ## The lab itself, CRDs, BGP against FRR, and the stories on a real cluster
+	cd lab && go test -trimpath -tags lab -count=1 ./e2e/
 	go test -count=1 -timeout 30m -v -p 1 ./test/...
 
 .PHONY: lint

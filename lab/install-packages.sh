@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Installs the Debian packages that the lab, the demo and the tests use, those that are
-# missing only. debian-packages.txt lists them, one a line, "package # program: purpose".
+# missing only. debian-packages.txt here and in test/ list them, one a line, "package # why".
 set -eu
 cd "$(dirname "$0")"
 
@@ -12,7 +12,9 @@ while IFS= read -r line; do
 	package=$(printf '%s' "${line%%#*}" | tr -d ' \t')
 	[ -n "$package" ] || continue
 	dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing="$missing $package"
-done <debian-packages.txt
+done <<EOF
+$(cat debian-packages.txt ../test/debian-packages.txt)
+EOF
 
 [ -n "$missing" ] || exit 0
 if ! command -v apt-get >/dev/null; then

@@ -43,6 +43,7 @@ type loop struct {
 	planner  plan.Planner
 	last     atomic.Pointer[plan.Desired] // what was set last; the metrics read it
 	waiting  lb.Reason
+	leaving  atomic.Bool // handing over before the end
 }
 
 // restFactor bounds what planning costs under a flood of changes: the loop rests this many

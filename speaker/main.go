@@ -67,11 +67,10 @@ func run(stop context.Context, args []string, getenv func(string) string) error 
 	if err != nil {
 		return err
 	}
-	log = log.With("node", o.node)
 	for _, n := range notices {
 		log.Warn(n)
 	}
-	log.Info("starting", "version", version, "namespace", o.namespace, "class", o.class)
+	log.Info("starting", "version", version, "node", o.node, "namespace", o.namespace, "class", o.class)
 	p, err := assemble(stop, o, log)
 	if err != nil {
 		return err
@@ -110,8 +109,10 @@ func assemble(ctx context.Context, o options, log *slog.Logger) (*program, error
 		return nil, err
 	}
 	l.wire, err = wire.New(wire.Options{
-		Machine: l2.Config{Exclude: exclude, Seed: seed(o.node), RefreshMin: o.refresh, RefreshMax: 2 * o.refresh},
-		Log:     log, Notify: l.kicked,
+		Machine: l2.Config{
+			Exclude: exclude, Seed: seed(o.node), RefreshMin: o.refresh, RefreshMax: 2 * o.refresh, Fresh: freshFor,
+		},
+		Log: log, Notify: l.kicked,
 	})
 	if err != nil {
 		return nil, err
@@ -147,6 +148,26 @@ func (l *loop) watch(w *kube.Watcher, c kube.Clients, o options, owner []metav1.
 	return err
 }
 
+// A process that was stopped and goes on, or a node that lost its peers, must not answer for
+// what others have taken over meanwhile, not even until its own loop has noticed. So the wire
+// answers only while the membership has confirmed, within freshFor, that this node may.
+const (
+	confirmPeriod = 50 * time.Millisecond
+	freshFor      = 300 * time.Millisecond
+)
+
+// confirm tells the wire, again and again, that this node is a member in good standing.
+func (l *loop) confirm(ctx context.Context) error {
+	for {
+		if l.members.Fresh() || l.leaving.Load() {
+			l.wire.Confirm(time.Now())
+		}
+		if daemon.Sleep(ctx, confirmPeriod) != nil {
+			return nil
+		}
+	}
+}
+
 // kicked says that something changed.
 func (l *loop) kicked() {
 	select {
@@ -163,6 +184,7 @@ func (p *program) run(stop context.Context) error {
 	g.Go("links", l.links.Run)
 	g.Go("members", l.members.Run)
 	g.Go("wire", l.wire.Run)
+	g.Go("confirm", l.confirm)
 	g.Go("events", l.events.Run)
 	g.Go("layer 2 status", l.statuses.Run)
 	g.Go("configuration state", l.config.Run)
@@ -184,6 +206,7 @@ func (p *program) run(stop context.Context) error {
 // the others are told, and the wire goes on answering until the new owners have spoken.
 func (p *program) handOver(ctx context.Context) {
 	begin := time.Now()
+	p.loop.leaving.Store(true) // no member any more, and answering until others do
 	goodbye, cancel := context.WithTimeout(ctx, goodbyeTimeout)
 	defer cancel()
 	if err := p.loop.members.Leave(goodbye); err != nil {

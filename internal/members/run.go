@@ -149,7 +149,7 @@ func (m *Members) tryPeers(s *session, now time.Duration) {
 func (m *Members) try(s *session, t try, began time.Duration) {
 	err := s.reach(t)
 	if err != nil {
-		m.log.Debug("a peer does not answer", "node", t.peer.Node, "err", err)
+		m.log.Debug("a peer does not answer", "peer", t.peer.Node, "err", err)
 	}
 	m.update(func(st *standing) {
 		if m.session != s {
@@ -210,12 +210,12 @@ func (m *Members) logMembers(shown roll) roll {
 	m.mu.Unlock()
 	for _, node := range slices.Sorted(maps.Keys(alive)) {
 		if !shown.alive[node] {
-			m.log.Info("speaker is alive", "node", node)
+			m.log.Info("speaker is alive", "peer", node)
 		}
 	}
 	for _, node := range slices.Sorted(maps.Keys(shown.alive)) {
 		if !alive[node] {
-			m.log.Info("speaker is gone", "node", node)
+			m.log.Info("speaker is gone", "peer", node)
 		}
 	}
 	return roll{alive, turns}
