@@ -143,13 +143,16 @@ func encode(a *l2.Action) ([]byte, error) {
 }
 
 func encodeARP(a *l2.Action) ([]byte, error) {
-	op := arp.OperationReply
-	if a.Request {
-		op = arp.OperationRequest
+	op, target := arp.OperationReply, a.DstMAC
+	switch {
+	case a.Request:
+		op, target = arp.OperationRequest, l2.MAC{} // RFC 5227 2.1.1 and 2.3: all zero
+	case a.Gratuitous:
+		// Linux takes a reply for gratuitous, and lets it replace an entry younger than a
+		// second, only when its target hardware address repeats the sender's.
+		target = a.MAC
 	}
-	// In a gratuitous ARP the target hardware address is "don't care"; the broadcast
-	// address is what most equipment was tested with.
-	p, err := arp.NewPacket(op, net.HardwareAddr(a.MAC[:]), a.Addr, net.HardwareAddr(a.DstMAC[:]), a.Dst)
+	p, err := arp.NewPacket(op, net.HardwareAddr(a.MAC[:]), a.Addr, net.HardwareAddr(target[:]), a.Dst)
 	if err != nil {
 		return nil, err
 	}

@@ -200,3 +200,28 @@ func withoutPacketType(filter []bpf.Instruction) []bpf.Instruction {
 	}
 	return filter
 }
+
+func TestTheTargetHardwareAddressOfEachARPForm(t *testing.T) {
+	mac, asker := neighbour(), l2.MAC{2, 0, 0, 0, 0, 1}
+	for name, c := range map[string]struct {
+		action l2.Action
+		want   l2.MAC
+	}{
+		"gratuitous request, RFC 5227 2.3": {l2.Action{Request: true, Gratuitous: true, DstMAC: l2.BroadcastMAC()}, l2.MAC{}},
+		"probe, RFC 5227 2.1.1":            {l2.Action{Request: true, DstMAC: l2.BroadcastMAC()}, l2.MAC{}},
+		"gratuitous reply, as Linux wants": {l2.Action{Gratuitous: true, DstMAC: l2.BroadcastMAC()}, mac},
+		"answer, RFC 826":                  {l2.Action{DstMAC: asker}, asker},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := c.action
+			a.Op, a.Addr, a.Dst, a.MAC = l2.SendARP, vip4(), vip4(), mac
+			b, err := encode(&a)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := l2.MAC(b[32:38]); got != c.want {
+				t.Errorf("%s, want %s", got, c.want)
+			}
+		})
+	}
+}

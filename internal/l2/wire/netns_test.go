@@ -104,6 +104,11 @@ func (s *segment) connect() {
 			return p.Addr().Is6() && p.Addr().IsLinkLocalUnicast()
 		})
 	})
+	// Only with its link-local address does the client's kernel take multicast packets; it
+	// comes some time after the carrier.
+	s.within(10*time.Second, "link-local address of the client", func() bool {
+		return strings.Contains(s.ip("-n", s.client, "-6", "addr", "show", "dev", s.clientIf, "scope", "link"), "fe80")
+	})
 }
 
 func (s *segment) ip(args ...string) string {
