@@ -28,7 +28,7 @@ import (
 )
 
 // version is set at link time.
-var version = "dev" //nolint:gochecknoglobals // the linker can only set a package variable
+var version = "dev"
 
 // leaseName is the Lease that replicas compete for, in Clarion's namespace.
 const leaseName = "clarion-controller"

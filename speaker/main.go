@@ -37,7 +37,7 @@ import (
 )
 
 // version is set at link time.
-var version = "dev" //nolint:gochecknoglobals // the linker can only set a package variable
+var version = "dev"
 
 // How long the goodbye to the other speakers and the handover of addresses may take. Both
 // together stay below the two seconds that kubelet grants before it kills.

@@ -17,6 +17,6 @@ fi
 status=0
 for module in . lab; do
 	echo "golangci-lint in $module" >&2
-	(cd "$module" && "$root/bin/golangci-lint" run --config "$root/.golangci.yml" "$@" ./...) || status=1
+	(cd "$module" && "$root/bin/golangci-lint" run "$@" ./...) || status=1
 done
 exit $status

@@ -99,15 +99,6 @@ func kubectl(t *testing.T, args ...string) string {
 	return out
 }
 
-func onHost(t *testing.T, host string, command ...string) string {
-	t.Helper()
-	out, err := lab.Exec(t.Context(), host, command...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out
-}
-
 // eventually waits for something to become true.
 func eventually(t *testing.T, check func(context.Context) error) {
 	t.Helper()

@@ -50,10 +50,8 @@ const exitCannotRun = 128
 
 // Main builds the sandbox and becomes the program.
 func Main() int {
-	if err := run(os.Args[1:]); err != nil {
-		fmt.Fprintln(os.Stderr, "lab-sandbox:", err)
-	}
-	return exitCannotRun // only reached on failure
+	fmt.Fprintln(os.Stderr, "lab-sandbox:", run(os.Args[1:])) // it returns on failure only
+	return exitCannotRun
 }
 
 func run(args []string) error {
