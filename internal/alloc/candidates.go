@@ -17,7 +17,7 @@ type tier struct {
 	age   int // of candidates when the following was found out
 	// plain is how far Services got that do not share, sharing how far the others.
 	plain   progress
-	sharing map[class]*progress
+	sharing map[class]progress
 }
 
 // progress is what Services need not try again, because pools only fill up.
@@ -123,23 +123,30 @@ func (p *planner) search(i int32) (home int32, at picks, ok bool) {
 	return none, picks{}, false
 }
 
-// progress returns how far Services like this one got, or nil for one that has addresses held
-// back for it and so is like no other.
-func (p *planner) progress(i int32, t *tier) *progress {
-	s := &p.svcs[i]
-	switch {
+// progress returns how far Services like this one got. Nobody is like one that has addresses
+// held back for it.
+func (p *planner) progress(i int32, t *tier) (known progress, ok bool) {
+	switch s := &p.svcs[i]; {
 	case len(p.holds.own[i]) > 0:
-		return nil
+		return progress{}, false
 	case s.group == none:
-		return &t.plain
-	case t.sharing == nil:
-		t.sharing = make(map[class]*progress)
+		return t.plain, true
+	default:
+		return t.sharing[class{s.group, s.ports}], true
 	}
-	c := class{s.group, s.ports}
-	if t.sharing[c] == nil {
-		t.sharing[c] = &progress{}
+}
+
+// remember is for the next Service like this one.
+func (p *planner) remember(i int32, t *tier, known progress) {
+	s := &p.svcs[i]
+	if s.group == none {
+		t.plain = known
+		return
 	}
-	return t.sharing[c]
+	if t.sharing == nil {
+		t.sharing = make(map[class]progress)
+	}
+	t.sharing[class{s.group, s.ports}] = known
 }
 
 // offers says whether a pool has an address of a family for Services like this one, whatever
@@ -153,16 +160,14 @@ func (p *planner) offers(i, pool int32, f family) bool {
 }
 
 func (p *planner) searchSingle(i int32, t *tier) (int32, picks, bool) {
-	s, n := &p.svcs[i], 0
-	known := p.progress(i, t)
-	if known != nil {
-		n = known.full[s.primary]
-	}
-	for ; n < len(t.pools); n++ {
+	s := &p.svcs[i]
+	known, ok := p.progress(i, t)
+	for n := known.full[s.primary]; n < len(t.pools); n++ {
 		home := t.pools[n]
-		if known != nil && !p.offers(i, home, s.primary) {
+		if ok && !p.offers(i, home, s.primary) {
 			if n == known.full[s.primary] {
 				known.full[s.primary]++
+				p.remember(i, t, known)
 			}
 			continue
 		}
@@ -177,16 +182,14 @@ func (p *planner) searchSingle(i int32, t *tier) (int32, picks, bool) {
 }
 
 func (p *planner) searchPair(i int32, t *tier) (int32, picks, bool) {
-	s, n := &p.svcs[i], 0
-	known := p.progress(i, t)
-	if known != nil {
-		n = known.pairless
-	}
-	for ; n < len(t.pools); n++ {
+	s := &p.svcs[i]
+	known, ok := p.progress(i, t)
+	for n := known.pairless; n < len(t.pools); n++ {
 		home := t.pools[n]
-		if known != nil && !p.offersPair(i, home) {
+		if ok && !p.offersPair(i, home) {
 			if n == known.pairless {
 				known.pairless++
+				p.remember(i, t, known)
 			}
 			continue
 		}

@@ -57,13 +57,12 @@ type ledger struct {
 func newLedger(p *pools, services int) ledger {
 	l := ledger{uses: make([]use, 0, services), sparse: make(map[key]int32)}
 	room := int64(2*services + 1024)
-	total := int64(0)
+	total := uint64(0)
 	for n := range p.spans {
 		s := &p.spans[n]
-		s.stretch = none
 		if size := s.width(); size <= room {
-			s.stretch = int32(total)
-			total += size
+			s.dense, s.stretch = true, total
+			total += uint64(size)
 			room -= size
 		}
 	}
@@ -75,8 +74,8 @@ func newLedger(p *pools, services int) ledger {
 // next call of entry.
 func (p *planner) find(at place) *use {
 	var n int32
-	if s := &p.spans[at.span]; s.stretch != none {
-		n = p.dense[uint64(s.stretch)+at.key.lo-s.first.lo]
+	if s := &p.spans[at.span]; s.dense {
+		n = p.dense[s.stretch+at.key.lo-s.first.lo]
 	} else {
 		n = p.sparse[at.key]
 	}
@@ -93,8 +92,8 @@ func (p *planner) entry(at place) *use {
 	}
 	p.uses = append(p.uses, use{at: at, user: none})
 	n := int32(len(p.uses))
-	if s := &p.spans[at.span]; s.stretch != none {
-		p.dense[uint64(s.stretch)+at.key.lo-s.first.lo] = n
+	if s := &p.spans[at.span]; s.dense {
+		p.dense[s.stretch+at.key.lo-s.first.lo] = n
 	} else {
 		p.sparse[at.key] = n
 	}

@@ -148,13 +148,13 @@ func newSvc(in *lb.Service) svc {
 func (p *planner) byAge(list []int32) {
 	type aged struct {
 		sec  int64
-		nsec int32
+		nsec int
 		i    int32
 	}
 	ages := make([]aged, len(list))
 	for n, i := range list {
 		t := p.svcs[i].Created
-		ages[n] = aged{t.Unix(), int32(t.Nanosecond()), i}
+		ages[n] = aged{t.Unix(), t.Nanosecond(), i}
 	}
 	slices.SortFunc(ages, func(a, b aged) int {
 		if a.sec != b.sec {

@@ -88,8 +88,9 @@ type span struct {
 	// addresses costs n steps plus the number of taken ones, whatever the size of the range.
 	next key
 	full bool
-	// stretch is where the addresses of the span begin in ledger.dense, or none.
-	stretch int32
+	// stretch is where the addresses of a dense span begin in ledger.dense.
+	stretch uint64
+	dense   bool
 }
 
 // pool is one lb.Pool with its spans of each family in the user's order.
@@ -205,10 +206,3 @@ func (p *pools) placeOf(a netip.Addr) (place, bool) {
 func (p *pools) poolAt(at place) int32      { return p.spans[at.span].pool }
 func (p *pools) familyAt(at place) family   { return p.spans[at.span].family }
 func (p *pools) addrAt(at place) netip.Addr { return at.key.addr(p.spans[at.span].family) }
-func (p *pools) quoteAt(at ...place) string {
-	addrs := make([]netip.Addr, len(at))
-	for i, a := range at {
-		addrs[i] = p.addrAt(a)
-	}
-	return quoteAddrs(addrs)
-}
