@@ -204,6 +204,43 @@ func TestBFDDropsTheSession(t *testing.T) {
 	})
 }
 
+// Graceful restart of a speaker that is also watched by BFD: neither a crash nor a planned restart
+// may look like a failed path.
+func TestGracefulRestartWithBFD(t *testing.T) {
+	profile := lb.DefaultBFDProfile("fast")
+	profile.TransmitInterval, profile.ReceiveInterval = 50*time.Millisecond, 50*time.Millisecond
+	p := peer(theirs4, func(p *lb.Peer) { p.BFD, p.GracefulRestart = &profile, true })
+	config := "bfd\n profile fast\n  receive-interval 50\n  transmit-interval 50\n exit\nexit\n" +
+		bgpConfig(theirASN, "bgp graceful-restart", "neighbor 192.0.2.1 remote-as 64512", "neighbor 192.0.2.1 bfd profile fast", "4 neighbor 192.0.2.1 activate")
+	for _, planned := range []bool{false, true} {
+		t.Run(fmt.Sprint("planned ", planned), func(t *testing.T) {
+			s, f, sp := pair(t, config)
+			sp.route(with(p, "10.0.0.1/32"))
+			up(t, sp, 8*time.Second)
+			eventually(t, 5*time.Second, func() string { return differs(f.bfdStatus(ours4), "up") })
+			time.Sleep(time.Second) // End-of-RIB, and FRR's new BFD session
+			missing := s.watchRoute("10.0.0.1")
+			if planned {
+				sp.ask(request{Stop: "restart"})
+				sp.quit()
+			} else {
+				sp.kill()
+			}
+			again := s.startSpeaker("s")
+			again.route(with(p, "10.0.0.1/32"))
+			up(t, again, 8*time.Second)
+			eventually(t, 5*time.Second, func() string { return differs(f.bfdStatus(ours4), "up") })
+			time.Sleep(2 * time.Second)
+			if gap := missing(); gap != 0 {
+				t.Errorf("the route was missing for %s", gap)
+			}
+			if st := again.state("router"); st.Phase != bgp.Established {
+				t.Errorf("session is %s", st.Phase)
+			}
+		})
+	}
+}
+
 func differs(got, want string) string {
 	if got == want {
 		return ""

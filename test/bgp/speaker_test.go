@@ -48,6 +48,7 @@ type daemon struct {
 	kick   chan struct{}
 	mu     sync.Mutex
 	want   *bgp.Want
+	cause  error // of the end
 }
 
 // loop applies the wish again whenever something happened.
@@ -84,8 +85,8 @@ func (d *daemon) apply(ctx context.Context) (time.Time, error) {
 
 // speak is the speaker process: it serves requests until its input ends.
 func speak(in io.Reader, out io.Writer) error {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
 	d := &daemon{kick: make(chan struct{}, 1), log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))}
 	kick := func() {
 		select {
@@ -123,7 +124,7 @@ func speak(in io.Reader, out io.Writer) error {
 		}
 		fmt.Fprintf(out, "%s\n", b)
 	}
-	cancel()
+	cancel(d.cause)
 	wg.Wait()
 	return nil
 }
@@ -147,6 +148,9 @@ func (d *daemon) answer(ctx context.Context, req request) reply {
 			rep.Error = err.Error()
 		}
 		d.want = nil
+		if req.Stop == "restart" {
+			d.cause = udp.ErrRestart
+		}
 	}
 	rep.BFD = d.watch.Observe()
 	rep.BGP, _ = d.router.Observe(ctx)

@@ -40,8 +40,11 @@ type loop struct {
 	rx      map[rxKey]*receiver
 	cleanup time.Time
 	changed bool // a state changed: publish and kick
-	buf     []byte
-	oob     []byte
+	applied []bfd.Target
+	// Buffers that every step uses again: garbage would be collected at this thread's cost.
+	buf, oob, out []byte
+	fds           []unix.PollFd
+	polled        []*receiver
 }
 
 func newLoop(m *Manager) *loop {
@@ -53,30 +56,31 @@ func newLoop(m *Manager) *loop {
 
 // step waits for the next packet, deadline or wish, and handles all that is there.
 func (l *loop) step() error {
-	fds := []unix.PollFd{{Fd: int32(l.m.wake), Events: unix.POLLIN}}
-	order := make([]*receiver, 0, len(l.rx))
+	l.fds = append(l.fds[:0], unix.PollFd{Fd: int32(l.m.wake), Events: unix.POLLIN})
+	l.polled = l.polled[:0]
 	for _, r := range l.rx {
 		if r.fd >= 0 {
-			fds = append(fds, unix.PollFd{Fd: int32(r.fd), Events: unix.POLLIN})
-			order = append(order, r)
+			l.fds = append(l.fds, unix.PollFd{Fd: int32(r.fd), Events: unix.POLLIN})
+			l.polled = append(l.polled, r)
 		}
 	}
 	timeout := unix.NsecToTimespec(int64(l.wait(time.Now())))
-	if _, err := unix.Ppoll(fds, &timeout, nil); err != nil && !errors.Is(err, unix.EINTR) {
+	if _, err := unix.Ppoll(l.fds, &timeout, nil); err != nil && !errors.Is(err, unix.EINTR) {
 		return fmt.Errorf("poll sockets: %w", err)
 	}
-	if fds[0].Revents != 0 {
+	if l.fds[0].Revents != 0 {
 		var b [8]byte
 		_, _ = unix.Read(l.m.wake, b[:])
 	}
 	// Every socket is read, also when poll ended by time: a packet that arrived while this
 	// thread could not run must not be taken for silence.
-	for _, r := range order {
+	for _, r := range l.polled {
 		l.drain(r)
 	}
 	now := time.Now()
-	if want, changed := l.m.take(); changed {
-		l.apply(want, now)
+	if want := l.m.want.Load(); want != nil && !slices.Equal(*want, l.applied) {
+		l.applied = *want
+		l.apply(*want, now)
 	}
 	if !now.Before(l.cleanup) {
 		l.cleanup = now.Add(housekeeping)
@@ -164,7 +168,8 @@ func (l *loop) remove(e *entry) {
 // execute does what a session asked for.
 func (l *loop) execute(e *entry, out bfd.Output) {
 	for _, p := range out.Packets {
-		if err := l.send(e, p.Append(nil)); err != nil {
+		l.out = p.Append(l.out[:0])
+		if err := l.send(e, l.out); err != nil {
 			l.m.log.Debug("send control packet", "peer", e.target.Name, "addr", e.target.Peer, "err", err)
 			continue
 		}
@@ -243,17 +248,17 @@ func (l *loop) report() {
 		return
 	}
 	l.changed = false
-	l.m.publish(l.statuses())
+	l.publish()
 	l.m.kick()
 }
 
-func (l *loop) statuses() []Status {
+func (l *loop) publish() {
 	out := make([]Status, 0, len(l.byName))
 	for _, e := range l.byName {
 		out = append(out, Status{Target: e.target, Session: e.session.Status(), Counters: e.counters, Problem: e.problem})
 	}
 	slices.SortFunc(out, func(a, b Status) int { return strings.Compare(a.Target.Name, b.Target.Name) })
-	return out
+	l.m.status.Store(&out)
 }
 
 // goodbye tells every neighbour that we stop on purpose. Twice, because nobody repeats it.
@@ -273,5 +278,5 @@ func (l *loop) close() {
 	for _, r := range l.rx {
 		r.close()
 	}
-	l.m.publish(nil)
+	l.m.status.Store(nil)
 }

@@ -46,7 +46,7 @@ func (l *loop) repair(now time.Time) {
 		}
 		e.problem = problem
 	}
-	l.m.publish(l.statuses())
+	l.publish()
 }
 
 // repairReceivers makes the receiving sockets those that are needed.
