@@ -65,13 +65,16 @@ func benchBacklog(ctx context.Context, e *env, n int) (out []Result, err error) 
 	}
 	out = append(out, Result{label("writes after restart"), float64(writes), "writes", 0, Lower})
 
-	latency, err := c.timeCreations(ctx, 100)
-	if err != nil {
-		return out, err
+	for _, writers := range []int{1, 20} {
+		latency, err := c.timeCreations(ctx, 200, writers)
+		if err != nil {
+			return out, err
+		}
+		what := label(fmt.Sprintf("create to address, %d at a time, ", writers))
+		out = append(out,
+			Result{what + "p50", milliseconds(percentile(latency, 50)), "ms", 0, Lower},
+			Result{what + "p99", milliseconds(percentile(latency, 99)), "ms", 0, Lower})
 	}
-	out = append(out,
-		Result{label("create to address p50"), milliseconds(percentile(latency, 50)), "ms", 0, Lower},
-		Result{label("create to address p99"), milliseconds(percentile(latency, 99)), "ms", 0, Lower})
 
 	raw, err := c.timeRawWrites(ctx, n)
 	if err != nil {
@@ -114,7 +117,7 @@ func (c *cluster) countRestartWrites(ctx context.Context) (int, error) {
 	}
 	// A Service that is created now is served after everything that was there: when it has
 	// its address, the restarted controller has looked at all others.
-	if _, err := c.timeCreations(ctx, 1); err != nil {
+	if _, err := c.timeCreations(ctx, 1, 1); err != nil {
 		return 0, err
 	}
 	writes := 0
@@ -126,19 +129,16 @@ func (c *cluster) countRestartWrites(ctx context.Context) (int, error) {
 	return writes, nil
 }
 
-// timeCreations creates Services one after the other and returns how long each waited for
-// its address.
-func (c *cluster) timeCreations(ctx context.Context, n int) ([]time.Duration, error) {
-	var out []time.Duration
-	for range n {
-		took, err := c.createAndWait(ctx)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, took)
-	}
+// timeCreations creates Services, a number of them at a time, and returns how long each
+// waited for its address, sorted.
+func (c *cluster) timeCreations(ctx context.Context, n, writers int) ([]time.Duration, error) {
+	out := make([]time.Duration, n)
+	err := inParallel(n, writers, func(i int) (err error) {
+		out[i], err = c.createAndWait(ctx)
+		return err
+	})
 	slices.Sort(out)
-	return out, nil
+	return out, err
 }
 
 // percentile of sorted values, by the nearest rank.

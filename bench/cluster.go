@@ -31,9 +31,10 @@ type cluster struct {
 
 	mu       sync.Mutex
 	seen     map[string]seen
-	assigned int           // Services with an address
-	last     time.Time     // when the last of them got it
-	changed  chan struct{} // one slot
+	assigned int                      // Services with an address
+	last     time.Time                // when the last of them got it
+	changed  chan struct{}            // one slot
+	waiting  map[string]chan struct{} // closed when the Service of this name has its address
 	names    atomic.Int64
 }
 
@@ -52,13 +53,14 @@ func connect(ctx context.Context, lab labctl.Lab) (*cluster, error) {
 		return nil, fmt.Errorf("read kubeconfig: %w", err)
 	}
 	cfg.QPS = -1
+	cfg.UserAgent = "clarion-bench"
 	cfg.ContentType = "application/vnd.kubernetes.protobuf"
 	client, err := kubernetes.NewForConfig(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("build client: %w", err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	c := &cluster{lab: lab, client: client, cancel: cancel, seen: map[string]seen{}, changed: make(chan struct{}, 1)}
+	c := &cluster{lab: lab, client: client, cancel: cancel, seen: map[string]seen{}, waiting: map[string]chan struct{}{}, changed: make(chan struct{}, 1)}
 	return c, c.watch(ctx)
 }
 
@@ -91,6 +93,10 @@ func (c *cluster) saw(o any) {
 	if now.assigned && !before.assigned {
 		c.assigned++
 		c.last = time.Now()
+		if w := c.waiting[s.Name]; w != nil {
+			close(w)
+			delete(c.waiting, s.Name)
+		}
 	}
 	c.mu.Unlock()
 	select {
@@ -161,26 +167,22 @@ func (c *cluster) createServices(ctx context.Context, prefix string, n, writers 
 // creation until the watch showed its address.
 func (c *cluster) createAndWait(ctx context.Context) (time.Duration, error) {
 	name := fmt.Sprintf("single-%06d", c.names.Add(1))
+	assigned := make(chan struct{})
+	c.mu.Lock()
+	c.waiting[name] = assigned
+	c.mu.Unlock()
 	s := service(name, corev1.ServiceTypeLoadBalancer)
 	if _, err := c.client.CoreV1().Services(benchNamespace).Create(ctx, s, metav1.CreateOptions{}); err != nil {
 		return 0, fmt.Errorf("create service: %w", err)
 	}
 	begin := time.Now()
-	deadline := time.After(time.Minute)
-	for {
-		c.mu.Lock()
-		done := c.seen[name].assigned
-		c.mu.Unlock()
-		if done {
-			return time.Since(begin), nil
-		}
-		select {
-		case <-c.changed:
-		case <-deadline:
-			return 0, fmt.Errorf("service %s has no address after a minute", name)
-		case <-ctx.Done():
-			return 0, ctx.Err()
-		}
+	select {
+	case <-assigned:
+		return time.Since(begin), nil
+	case <-time.After(time.Minute):
+		return 0, fmt.Errorf("service %s has no address after a minute", name)
+	case <-ctx.Done():
+		return 0, ctx.Err()
 	}
 }
 

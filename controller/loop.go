@@ -10,7 +10,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/clarion-lb/clarion/api/v1beta1"
 	"github.com/clarion-lb/clarion/internal/alloc"
 	"github.com/clarion-lb/clarion/internal/cluster"
 	"github.com/clarion-lb/clarion/internal/daemon"
@@ -30,13 +29,14 @@ type loop struct {
 	kick     chan struct{}
 	sources  *kube.Sources
 	services *kube.ServiceWriter
-	pools    *kube.PoolWriter
+	status   *kube.StatusWriter
 	config   *kube.ConfigWriter
 	notices  *notices
 	metrics  *metrics
 
 	compiler cluster.Compiler
 	last     *alloc.Result // nil before the first pass
+	releases releases
 }
 
 // Run plans until ctx ends. Only the leader runs it.
@@ -72,10 +72,10 @@ func (l *loop) pass(ctx context.Context, now time.Time) (next time.Time) {
 	result := alloc.Plan(l.input(objects, snapshot, now))
 
 	l.write(ctx, objects.Services, snapshot, &result, now)
-	l.pools.Set(poolRenderer(&result, snapshot.Pools, problems, now))
+	l.status.Set(cluster.RenderConfig(objects, poolVerdicts(&result, snapshot.Pools), problems, now))
 	l.config.Set(kube.ConfigState("poolReconcilerValid", problems))
 	l.notices.problems(problems, objects)
-	l.metrics.observe(&result)
+	l.metrics.observe(&result, problems)
 	l.last = &result
 	return result.Next
 }
@@ -105,10 +105,14 @@ func (l *loop) write(ctx context.Context, stored []*corev1.Service, s lb.Snapsho
 		}
 		return !changed
 	}
+	l.releases.update(byKey, result, l.services.InFlight)
 	for i := range result.Outcomes {
 		o := &result.Outcomes[i]
 		svc := byKey[o.Service]
 		if svc == nil { // nothing to write and nothing to tell
+			continue
+		}
+		if l.releases.hold(o) {
 			continue
 		}
 		if submit(svc, verdict(o), func() { l.notices.outcome(svc, o) }) {
@@ -154,40 +158,24 @@ func verdict(o *alloc.Outcome) cluster.Verdict {
 	}
 }
 
-// poolRenderer closes over what one pass found out about the pools.
-func poolRenderer(result *alloc.Result, pools []lb.Pool, problems []lb.Problem, now time.Time) kube.RenderPool {
-	verdicts := map[string]*cluster.PoolVerdict{}
-	at := func(name string) *cluster.PoolVerdict {
-		if verdicts[name] == nil {
-			verdicts[name] = &cluster.PoolVerdict{}
-		}
-		return verdicts[name]
-	}
+// poolVerdicts sorts what one pass found out by the names of the pools.
+func poolVerdicts(result *alloc.Result, pools []lb.Pool) map[string]cluster.PoolVerdict {
+	verdicts := make(map[string]cluster.PoolVerdict, len(result.Usage))
 	for _, u := range result.Usage {
-		v := at(u.Pool)
-		v.AssignedIPv4, v.AssignedIPv6 = u.AssignedIPv4, u.AssignedIPv6
-		v.AvailableIPv4, v.AvailableIPv6 = u.AvailableIPv4, u.AvailableIPv6
+		verdicts[u.Pool] = cluster.PoolVerdict{
+			AssignedIPv4: u.AssignedIPv4, AssignedIPv6: u.AssignedIPv6,
+			AvailableIPv4: u.AvailableIPv4, AvailableIPv6: u.AvailableIPv6,
+		}
 	}
 	for _, r := range result.Reserved {
 		for i := range pools {
-			if pools[i].Contains(r.Addr) {
-				v := at(pools[i].Name)
+			if name := pools[i].Name; pools[i].Contains(r.Addr) {
+				v := verdicts[name]
 				v.Reserved = append(v.Reserved, r)
+				verdicts[name] = v
 				break
 			}
 		}
 	}
-	for _, p := range problems {
-		if p.Kind == "IPAddressPool" {
-			v := at(p.Object.Name)
-			v.Problems = append(v.Problems, p)
-		}
-	}
-	return func(p *v1beta1.IPAddressPool) (*v1beta1.IPAddressPool, bool) {
-		v, seen := verdicts[p.Name]
-		if !seen { // appeared after this pass
-			return nil, false
-		}
-		return cluster.RenderPool(p, *v, now)
-	}
+	return verdicts
 }

@@ -84,11 +84,11 @@ func run(ctx context.Context, args []string, getenv func(string) string) error {
 	if err != nil {
 		return err
 	}
-	events := kube.NewEvents(log, clients.Builtin, clients.Scheme, "metallb-controller", "")
 	services := kube.NewServiceWriter(log, clients.Builtin, kicked)
+	events := kube.NewEvents(log, clients, kube.EventSource{Component: "metallb-controller", Busy: services.Busy})
 	l := &loop{
 		log: log, kick: kick, sources: sources, services: services,
-		pools:   kube.NewPoolWriter(log, clients.V1beta1, sources.Pools),
+		status:  kube.NewStatusWriter(log, clients),
 		config:  kube.NewConfigWriter(log, clients.V1beta1, kube.ControllerStateMeta(o.namespace, owner)),
 		notices: newNotices(log, events),
 		metrics: newMetrics(services),
@@ -108,7 +108,7 @@ func run(ctx context.Context, args []string, getenv func(string) string) error {
 func (l *loop) lead(ctx context.Context) error {
 	g := daemon.NewGroup(ctx)
 	g.Go("service status", l.services.Run)
-	g.Go("pool status", l.pools.Run)
+	g.Go("configuration status", l.status.Run)
 	g.Go("configuration state", l.config.Run)
 	g.Go("allocation", l.Run)
 	return g.Wait()

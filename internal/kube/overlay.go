@@ -21,6 +21,7 @@ type overlay struct {
 	mu      sync.Mutex
 	entries map[lb.Key]overlayEntry
 	writes  uint64 // how many were begun
+	flying  int    // how many of the entries have not landed
 }
 
 // overlayEntry is one write: on its way, or landed and not yet seen in the store.
@@ -37,6 +38,7 @@ func (o *overlay) begin(svc *corev1.Service) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.writes++
+	o.flying++
 	o.entries[keyOf(svc)] = overlayEntry{service: svc, number: o.writes}
 }
 
@@ -44,6 +46,7 @@ func (o *overlay) begin(svc *corev1.Service) {
 func (o *overlay) landed(result *corev1.Service) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.flying--
 	o.entries[keyOf(result)] = overlayEntry{service: result, landed: true}
 }
 
@@ -51,6 +54,7 @@ func (o *overlay) landed(result *corev1.Service) {
 func (o *overlay) drop(k lb.Key) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.flying--
 	delete(o.entries, k)
 }
 
@@ -60,6 +64,13 @@ func (o *overlay) inFlight(k lb.Key) bool {
 	defer o.mu.Unlock()
 	e, ok := o.entries[k]
 	return ok && !e.landed
+}
+
+// busy says whether more writes are on their way than the writers take at once.
+func (o *overlay) busy() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.flying > serviceWriters
 }
 
 // apply returns the Services with the pending writes laid over them and forgets the writes

@@ -214,6 +214,12 @@ func (w *ServiceWriter) count(err error) {
 	w.counts.Updates++
 }
 
+// InFlight says whether a write for the Service is on its way.
+func (w *ServiceWriter) InFlight(k lb.Key) bool { return w.overlay.inFlight(k) }
+
+// Busy says whether writes are waiting for a writer.
+func (w *ServiceWriter) Busy() bool { return w.overlay.busy() }
+
 // Counts returns how many writes succeeded and failed since the start.
 func (w *ServiceWriter) Counts() WriteCounts {
 	w.mu.Lock()
