@@ -10,17 +10,26 @@ import (
 
 	"github.com/clarion-lb/clarion/internal/alloc"
 	"github.com/clarion-lb/clarion/internal/kube"
+	"github.com/clarion-lb/clarion/internal/lb"
 )
 
 // metrics reads the last plan at scrape time. Names and labels are MetalLB's, so that its
 // dashboards and alerts keep working.
 type metrics struct {
 	services *kube.ServiceWriter
-	last     atomic.Pointer[alloc.Result]
+	last     atomic.Pointer[observation]
 	pools    []poolMetric
 	updates  *prometheus.Desc
 	errors   *prometheus.Desc
 	loaded   *prometheus.Desc
+	stale    *prometheus.Desc
+	problems *prometheus.Desc
+}
+
+// observation is what one pass leaves for the next scrape.
+type observation struct {
+	usage    []alloc.Usage
+	problems map[string]int // by kind
 }
 
 type poolMetric struct {
@@ -51,6 +60,10 @@ func newMetrics(services *kube.ServiceWriter) *metrics {
 		updates: prometheus.NewDesc("metallb_k8s_client_updates_total", "Number of Service status writes that the API server stored.", nil, nil),
 		errors:  prometheus.NewDesc("metallb_k8s_client_update_errors_total", "Number of Service status writes that failed or conflicted.", nil, nil),
 		loaded:  prometheus.NewDesc("metallb_k8s_client_config_loaded_bool", "1 once the configuration has been read.", nil, nil),
+		stale: prometheus.NewDesc("metallb_k8s_client_config_stale_bool",
+			"Always 0: an object that cannot be used is left out alone and never holds back the others.", nil, nil),
+		problems: prometheus.NewDesc("clarion_config_problems",
+			"Number of mistakes found in the objects of a kind, each told by an event and in the object's status.", []string{"kind"}, nil),
 	}
 }
 
@@ -65,7 +78,16 @@ func saturate(a, b int64) int64 {
 	return max(a, b)
 }
 
-func (m *metrics) observe(r *alloc.Result) { m.last.Store(r) }
+// observe keeps what a pass found. Every kind has a count, so that an alert sees it return to 0.
+func (m *metrics) observe(r *alloc.Result, problems []lb.Problem) {
+	counts := map[string]int{
+		"Service": 0, "IPAddressPool": 0, "L2Advertisement": 0, "BGPAdvertisement": 0, "BGPPeer": 0, "BFDProfile": 0, "Community": 0,
+	}
+	for _, p := range problems {
+		counts[p.Kind]++
+	}
+	m.last.Store(&observation{usage: r.Usage, problems: counts})
+}
 
 // Describe implements prometheus.Collector.
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(m, ch) }
@@ -75,10 +97,14 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	counts := m.services.Counts()
 	ch <- prometheus.MustNewConstMetric(m.updates, prometheus.CounterValue, float64(counts.Updates))
 	ch <- prometheus.MustNewConstMetric(m.errors, prometheus.CounterValue, float64(counts.Errors))
+	ch <- prometheus.MustNewConstMetric(m.stale, prometheus.GaugeValue, 0)
 	last, loaded := m.last.Load(), 0.0
 	if last != nil {
 		loaded = 1
-		for _, u := range last.Usage {
+		for kind, n := range last.problems {
+			ch <- prometheus.MustNewConstMetric(m.problems, prometheus.GaugeValue, float64(n), kind)
+		}
+		for _, u := range last.usage {
 			for _, p := range m.pools {
 				ch <- prometheus.MustNewConstMetric(p.desc, prometheus.GaugeValue, float64(p.of(u)), u.Pool)
 			}

@@ -9,7 +9,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/clarion-lb/clarion/api/v1beta1"
 	"github.com/clarion-lb/clarion/internal/alloc"
 	"github.com/clarion-lb/clarion/internal/cluster"
 	"github.com/clarion-lb/clarion/internal/kube"
@@ -103,25 +102,32 @@ func (n *notices) problems(problems []lb.Problem, objects cluster.Objects) {
 	if len(unseen) == 0 {
 		return
 	}
-	uids := objectUIDs(objects)
+	refs := problemRefs(objects)
 	for _, p := range unseen {
 		n.log.Warn("problem in an object", "kind", p.Kind, "object", p.Object, "field", p.Field,
 			"reason", p.Reason, "message", p.Message)
-		ref := kube.CustomRef(v1beta1.GroupVersion().String(), p.Kind, p.Object.Namespace, p.Object.Name, uids[p.Kind][p.Object])
-		if p.Kind == "Service" {
-			ref.APIVersion = "v1"
+		if ref := refs[objectID{p.Kind, p.Object}]; ref != nil {
+			n.events.Event(ref, corev1.EventTypeWarning, string(p.Reason), cluster.Summary([]lb.Problem{p}))
 		}
-		n.events.Event(ref, corev1.EventTypeWarning, string(p.Reason), cluster.Summary([]lb.Problem{p}))
 	}
 }
 
-func objectUIDs(o cluster.Objects) map[string]map[lb.Key]string {
-	uids := map[string]map[lb.Key]string{"Service": {}, "IPAddressPool": {}}
+// objectID names an object among those of all kinds.
+type objectID struct {
+	kind string
+	key  lb.Key
+}
+
+// problemRefs returns what an event must know of each object that a problem can be in.
+func problemRefs(o cluster.Objects) map[objectID]*corev1.ObjectReference {
+	refs := map[objectID]*corev1.ObjectReference{}
 	for _, s := range o.Services {
-		uids["Service"][lb.Key{Namespace: s.Namespace, Name: s.Name}] = string(s.UID)
+		id := objectID{"Service", lb.Key{Namespace: s.Namespace, Name: s.Name}}
+		refs[id] = kube.ServiceRef(s.Namespace, s.Name, string(s.UID))
 	}
-	for _, p := range o.Pools {
-		uids["IPAddressPool"][lb.Key{Namespace: p.Namespace, Name: p.Name}] = string(p.UID)
+	for _, c := range o.Config() {
+		id := objectID{c.Kind, lb.Key{Namespace: c.Object.GetNamespace(), Name: c.Object.GetName()}}
+		refs[id] = kube.CustomRef(c.APIVersion, c.Kind, id.key.Namespace, id.key.Name, string(c.Object.GetUID()))
 	}
-	return uids
+	return refs
 }

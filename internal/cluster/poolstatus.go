@@ -4,6 +4,7 @@
 package cluster
 
 import (
+	"fmt"
 	"net/netip"
 	"reflect"
 	"slices"
@@ -17,8 +18,9 @@ import (
 	"github.com/clarion-lb/clarion/internal/lb"
 )
 
-// ConditionValid is the condition on an IPAddressPool that says whether all of it is in use.
-const ConditionValid = "Valid"
+// maxSummary is the length at which a summary gives up naming the rest: conditions and events
+// have limits, and nobody reads more at once.
+const maxSummary = 8000
 
 // PoolVerdict is what the controller found out about one pool.
 type PoolVerdict struct {
@@ -39,7 +41,7 @@ func RenderPool(in *v1beta1.IPAddressPool, v PoolVerdict, now time.Time) (*v1bet
 	for _, r := range v.Reserved {
 		status.Reserved = append(status.Reserved, renderReservation(r))
 	}
-	meta.SetStatusCondition(&status.Conditions, validity(in, v.Problems, now))
+	meta.SetStatusCondition(&status.Conditions, validity(in, "all addresses are in use", v.Problems, now))
 	if reflect.DeepEqual(status, in.Status) {
 		return nil, false
 	}
@@ -48,25 +50,21 @@ func RenderPool(in *v1beta1.IPAddressPool, v PoolVerdict, now time.Time) (*v1bet
 	return &out, true
 }
 
-func validity(in *v1beta1.IPAddressPool, problems []lb.Problem, now time.Time) metav1.Condition {
-	c := metav1.Condition{
-		Type: ConditionValid, Status: metav1.ConditionTrue, Reason: "Accepted",
-		Message: "all addresses are in use", ObservedGeneration: in.Generation,
-		LastTransitionTime: metav1.NewTime(now),
-	}
-	if len(problems) > 0 {
-		c.Status, c.Reason, c.Message = metav1.ConditionFalse, string(lb.InvalidConfiguration), Summary(problems)
-	}
-	return c
-}
-
 // Summary writes problems as one line for a condition or an error summary.
 func Summary(problems []lb.Problem) string {
-	texts := make([]string, 0, len(problems))
-	for _, p := range problems {
-		texts = append(texts, strings.TrimPrefix(p.Field+": "+p.Message, ": "))
+	var b strings.Builder
+	for i, p := range problems {
+		if i > 0 {
+			b.WriteString("; ")
+		}
+		text := strings.TrimPrefix(p.Field+": "+p.Message, ": ")
+		if i > 0 && b.Len()+len(text) > maxSummary {
+			fmt.Fprintf(&b, "and %d more", len(problems)-i)
+			break
+		}
+		b.WriteString(text)
 	}
-	return strings.Join(texts, "; ")
+	return b.String()
 }
 
 // The times in an object have seconds, those of the allocator nanoseconds. A reservation that

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"reflect"
 	"sync"
-	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -56,10 +55,10 @@ func (w *ConfigWriter) Run(ctx context.Context) error {
 			return nil
 		case <-w.wake:
 		}
-		wait := poolPause
+		wait := statusPause
 		if err := w.write(ctx); err != nil && ctx.Err() == nil {
 			w.log.Warn("write configuration state; trying again", "name", w.self.Name, "error", err)
-			wait = 5 * time.Second
+			wait = retryPause
 			wake(w.wake)
 		}
 		if daemon.Sleep(ctx, wait) != nil {

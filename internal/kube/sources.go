@@ -8,24 +8,31 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/client-go/rest"
 
 	"github.com/clarion-lb/clarion/api/v1beta1"
+	"github.com/clarion-lb/clarion/api/v1beta2"
 	"github.com/clarion-lb/clarion/internal/cluster"
 )
 
 // Sources are the stores that a program compiles its snapshot from.
 type Sources struct {
-	settings   cluster.Settings
-	Services   Store[*corev1.Service]
-	Pools      Store[*v1beta1.IPAddressPool]
-	namespaces *Store[*corev1.Namespace]          // controller only
-	nodes      *Store[*corev1.Node]               // speaker only
-	slices     *Store[*discoveryv1.EndpointSlice] // speaker only
-	l2         *Store[*v1beta1.L2Advertisement]   // speaker only
+	settings    cluster.Settings
+	Services    Store[*corev1.Service]
+	pools       Store[*v1beta1.IPAddressPool]
+	nodes       Store[*corev1.Node]
+	l2          Store[*v1beta1.L2Advertisement]
+	namespaces  *Store[*corev1.Namespace]          // controller only
+	bgp         *Store[*v1beta1.BGPAdvertisement]  // controller only
+	peers       *Store[*v1beta2.BGPPeer]           // controller only
+	profiles    *Store[*v1beta1.BFDProfile]        // controller only
+	communities *Store[*v1beta1.Community]         // controller only
+	slices      *Store[*discoveryv1.EndpointSlice] // speaker only
 }
 
-// WatchForAllocation watches what the controller decides on: Services, Namespaces and the
-// pools of Clarion's own namespace.
+// WatchForAllocation watches what the controller decides on, Services, Namespaces and the pools
+// of Clarion's own namespace, and what it reports mistakes of: the rest of the configuration,
+// and the Nodes, which decide whether two peers or advertisements meet. It reads no Secrets.
 func WatchForAllocation(w *Watcher, c Clients, namespace string, settings cluster.Settings) (*Sources, error) {
 	s := &Sources{settings: settings}
 	if err := s.watchCommon(w, c, namespace); err != nil {
@@ -35,7 +42,23 @@ func WatchForAllocation(w *Watcher, c Clients, namespace string, settings cluste
 		Client: c.Builtin.CoreV1().RESTClient(), Resource: "namespaces",
 		Example: &corev1.Namespace{}, Strip: stripNamespace, Same: sameNamespace,
 	})
-	s.namespaces = &namespaces
+	if err != nil {
+		return nil, err
+	}
+	bgp, err := Watch(w, config(c.V1beta1, "bgpadvertisements", namespace, &v1beta1.BGPAdvertisement{}))
+	if err != nil {
+		return nil, err
+	}
+	peers, err := Watch(w, config(c.V1beta2, "bgppeers", namespace, &v1beta2.BGPPeer{}))
+	if err != nil {
+		return nil, err
+	}
+	profiles, err := Watch(w, config(c.V1beta1, "bfdprofiles", namespace, &v1beta1.BFDProfile{}))
+	if err != nil {
+		return nil, err
+	}
+	communities, err := Watch(w, config(c.V1beta1, "communities", namespace, &v1beta1.Community{}))
+	s.namespaces, s.bgp, s.peers, s.profiles, s.communities = &namespaces, &bgp, &peers, &profiles, &communities
 	return s, err
 }
 
@@ -45,26 +68,17 @@ func WatchForAnnouncement(w *Watcher, c Clients, namespace string, settings clus
 	if err := s.watchCommon(w, c, namespace); err != nil {
 		return nil, err
 	}
-	nodes, err := Watch(w, Source[*corev1.Node]{
-		Client: c.Builtin.CoreV1().RESTClient(), Resource: "nodes",
-		Example: &corev1.Node{}, Strip: stripNode, Same: sameNode,
-	})
-	if err != nil {
-		return nil, err
-	}
 	slices, err := Watch(w, Source[*discoveryv1.EndpointSlice]{
 		Client: c.Builtin.DiscoveryV1().RESTClient(), Resource: "endpointslices",
 		Example: &discoveryv1.EndpointSlice{}, Strip: stripEndpointSlice,
 	})
-	if err != nil {
-		return nil, err
-	}
-	l2, err := Watch(w, Source[*v1beta1.L2Advertisement]{
-		Client: c.V1beta1, Resource: "l2advertisements", Namespace: namespace,
-		Example: &v1beta1.L2Advertisement{}, Strip: stripManaged[*v1beta1.L2Advertisement],
-	})
-	s.nodes, s.slices, s.l2 = &nodes, &slices, &l2
+	s.slices = &slices
 	return s, err
+}
+
+// config is the source of a kind of the configuration, of which all is read.
+func config[T cluster.Object](client rest.Interface, resource, namespace string, example T) Source[T] {
+	return Source[T]{Client: client, Resource: resource, Namespace: namespace, Example: example, Strip: stripManaged[T]}
 }
 
 func (s *Sources) watchCommon(w *Watcher, c Clients, namespace string) (err error) {
@@ -75,9 +89,17 @@ func (s *Sources) watchCommon(w *Watcher, c Clients, namespace string) (err erro
 	if err != nil {
 		return err
 	}
-	s.Pools, err = Watch(w, Source[*v1beta1.IPAddressPool]{
-		Client: c.V1beta1, Resource: "ipaddresspools", Namespace: namespace,
-		Example: &v1beta1.IPAddressPool{}, Strip: stripManaged[*v1beta1.IPAddressPool],
+	s.pools, err = Watch(w, config(c.V1beta1, "ipaddresspools", namespace, &v1beta1.IPAddressPool{}))
+	if err != nil {
+		return err
+	}
+	s.l2, err = Watch(w, config(c.V1beta1, "l2advertisements", namespace, &v1beta1.L2Advertisement{}))
+	if err != nil {
+		return err
+	}
+	s.nodes, err = Watch(w, Source[*corev1.Node]{
+		Client: c.Builtin.CoreV1().RESTClient(), Resource: "nodes",
+		Example: &corev1.Node{}, Strip: stripNode, Same: sameNode,
 	})
 	return err
 }
@@ -89,11 +111,15 @@ func (s *Sources) Missing() string {
 		synced func() bool
 	}{
 		{"services", s.Services.Synced},
-		{"ipaddresspools", s.Pools.Synced},
+		{"ipaddresspools", s.pools.Synced},
+		{"l2advertisements", s.l2.Synced},
+		{"nodes", s.nodes.Synced},
 		{"namespaces", syncedOrUnused(s.namespaces)},
-		{"nodes", syncedOrUnused(s.nodes)},
+		{"bgpadvertisements", syncedOrUnused(s.bgp)},
+		{"bgppeers", syncedOrUnused(s.peers)},
+		{"bfdprofiles", syncedOrUnused(s.profiles)},
+		{"communities", syncedOrUnused(s.communities)},
 		{"endpointslices", syncedOrUnused(s.slices)},
-		{"l2advertisements", syncedOrUnused(s.l2)},
 	} {
 		if !k.synced() {
 			return k.name
@@ -110,12 +136,16 @@ func (s *Sources) Objects() (o cluster.Objects, known bool) {
 	}
 	o.Settings = s.settings
 	o.Services = s.Services.List()
-	o.Pools = s.Pools.List()
+	o.Pools = s.pools.List()
+	o.Nodes = s.nodes.List()
+	o.L2Advertisements = s.l2.List()
 	o.Namespaces = listOrNone(s.namespaces)
-	o.Nodes = listOrNone(s.nodes)
+	o.BGPAdvertisements = listOrNone(s.bgp)
+	o.BGPPeers = listOrNone(s.peers)
+	o.BFDProfiles = listOrNone(s.profiles)
+	o.Communities = listOrNone(s.communities)
 	o.EndpointSlices = listOrNone(s.slices)
 	o.EndpointSlicesListed = s.slices != nil
-	o.L2Advertisements = listOrNone(s.l2)
 	return o, true
 }
 
