@@ -35,7 +35,7 @@ type options struct {
 	mlWAN                 bool
 }
 
-func (o options) bindPort() uint16 { return uint16(o.mlBindPort) } //nolint:gosec // checked by parse
+func (o options) bindPort() uint16 { return uint16(o.mlBindPort) }
 
 func (o options) membership() members.Config {
 	return members.Config{

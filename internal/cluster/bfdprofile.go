@@ -43,7 +43,7 @@ func milliseconds(r *report, path string, in *uint32, out *time.Duration) {
 
 func small(r *report, path string, in *uint32, low, high uint8, out *uint8) {
 	if bounded(r, path, in, uint32(low), uint32(high)) {
-		*out = uint8(*in) //nolint:gosec // bounded by high
+		*out = uint8(*in)
 	}
 }
 

@@ -73,7 +73,7 @@ func New(cfg Config) (*Machine, error) {
 		cfg:      cfg,
 		exclude:  exclude,
 		excluded: make(map[string]bool),
-		rng:      rand.New(rand.NewPCG(cfg.Seed, cfg.Seed)), //nolint:gosec // jitter, not a secret
+		rng:      rand.New(rand.NewPCG(cfg.Seed, cfg.Seed)),
 		links:    make(map[int]*link),
 		own:      make(map[MAC]struct{}),
 		eligible: make(map[lb.Family][]*link),

@@ -166,7 +166,7 @@ func (f *facts) class(ads []int) *class {
 	var buf [64]byte
 	key := buf[:0]
 	for _, k := range ads {
-		key = binary.AppendUvarint(key, uint64(k)) //nolint:gosec // an index is not negative
+		key = binary.AppendUvarint(key, uint64(k))
 	}
 	c, ok := f.classes[string(key)]
 	if !ok {

@@ -15,11 +15,10 @@ import (
 
 // frr is FRR's zebra, bgpd and bfdd in the namespace of a host.
 type frr struct {
-	s        *segment
-	host     string
-	dir      string
-	daemons  map[string]*process
-	newVtysh func(args ...string) *exec.Cmd
+	s       *segment
+	host    string
+	dir     string
+	daemons map[string]*process
 }
 
 // startFRR runs FRR with a configuration.

@@ -100,7 +100,7 @@ func sourceControl(local netip.Addr) []byte {
 // controlMessage lays out one control message (cmsg(3)).
 func controlMessage(level, kind int, data []byte) []byte {
 	b := make([]byte, unix.CmsgSpace(len(data)))
-	h := (*unix.Cmsghdr)(unsafe.Pointer(&b[0])) // the layout differs between 32 and 64 bit
+	h := (*unix.Cmsghdr)(unsafe.Pointer(&b[0])) //nolint:gosec // the layout differs between 32 and 64 bit
 	h.Level, h.Type = int32(level), int32(kind)
 	h.SetLen(unix.CmsgLen(len(data)))
 	copy(b[unix.CmsgLen(0):], data)

@@ -103,7 +103,7 @@ func linkLayer(options []ndp.Option, d ndp.Direction) (l2.MAC, bool) {
 // checksum is the Internet checksum over the IPv6 pseudo header and an ICMPv6 message (RFC
 // 4443 2.3). It is 0 when the message carries its correct checksum.
 func checksum(addrs, body []byte) uint16 {
-	sum := uint32(len(body)) + protoICMPv6 //nolint:gosec // a frame is shorter than 2 KiB
+	sum := uint32(len(body)) + protoICMPv6
 	for _, part := range [][]byte{addrs, body} {
 		for i := 0; i+1 < len(part); i += 2 {
 			sum += uint32(part[i])<<8 | uint32(part[i+1])
@@ -174,7 +174,7 @@ func encodeNDP(m ndp.Message, from, to netip.Addr) ([]byte, error) {
 	}
 	b := make([]byte, ipv6Len, ipv6Len+len(body))
 	b[0] = ipv6Version6 << 4
-	binary.BigEndian.PutUint16(b[4:6], uint16(len(body))) //nolint:gosec // 32 bytes
+	binary.BigEndian.PutUint16(b[4:6], uint16(len(body)))
 	b[6], b[7] = protoICMPv6, hopLimit
 	src, dst := from.As16(), to.As16()
 	copy(b[8:24], src[:])

@@ -5,6 +5,7 @@ package wire
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -21,10 +22,8 @@ const (
 	raKeep   = 10 * time.Second
 )
 
-var (
-	allNodes   = netip.MustParseAddr("ff02::1")
-	allRouters = netip.MustParseAddr("ff02::2")
-)
+func allNodes() netip.Addr   { return netip.MustParseAddr("ff02::1") }
+func allRouters() netip.Addr { return netip.MustParseAddr("ff02::2") }
 
 // Routers makes this host known on a link, and calls found with the link-local address, without
 // zone, of each router that advertises itself there: that is how unnumbered BGP neighbours find
@@ -61,7 +60,7 @@ func Routers(ctx context.Context, link string, found func(netip.Addr)) error {
 		}
 		msg, cm, from, err := conn.ReadFrom()
 		if err != nil {
-			if e, ok := err.(net.Error); ok && e.Timeout() {
+			if timeout := net.Error(nil); errors.As(err, &timeout) && timeout.Timeout() {
 				continue
 			}
 			return fmt.Errorf("listen for routers on %s: %w", link, err)
@@ -86,17 +85,17 @@ func prepareRouters(conn *ndp.Conn) error {
 	if err := conn.SetControlMessage(ipv6.FlagHopLimit, true); err != nil {
 		return err
 	}
-	return conn.JoinGroup(allNodes)
+	return conn.JoinGroup(allNodes())
 }
 
 // advertise sends a router advertisement, and asks for those of others.
 func advertise(conn *ndp.Conn, ifi *net.Interface, solicit bool) error {
 	source := []ndp.Option{&ndp.LinkLayerAddress{Direction: ndp.Source, Addr: ifi.HardwareAddr}}
-	if err := conn.WriteTo(&ndp.RouterAdvertisement{Options: source}, nil, allNodes); err != nil {
+	if err := conn.WriteTo(&ndp.RouterAdvertisement{Options: source}, nil, allNodes()); err != nil {
 		return err
 	}
 	if !solicit {
 		return nil
 	}
-	return conn.WriteTo(&ndp.RouterSolicitation{Options: source}, nil, allRouters)
+	return conn.WriteTo(&ndp.RouterSolicitation{Options: source}, nil, allRouters())
 }
