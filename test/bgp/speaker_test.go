@@ -212,6 +212,12 @@ func (sp *speaker) ask(req request) reply {
 	return rep
 }
 
+// quit ends the speaker as SIGTERM would.
+func (sp *speaker) quit() {
+	_ = sp.in.Close()
+	<-sp.done
+}
+
 // watch hands targets to the BFD manager.
 func (sp *speaker) watch(targets ...bfd.Target) {
 	sp.t.Helper()
