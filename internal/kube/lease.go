@@ -15,14 +15,16 @@ import (
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 )
 
-// Timing of the controller's Lease. A leader renews every second, stops by itself when it
-// could not renew for renewDeadline, and is replaced leaseDuration after its last renewal.
-// leaseDuration - renewDeadline is the time in which a leader that lost the API server has
-// stopped and its successor has not begun; a write lives at most writeTimeout.
+// Timing of the controller's Lease. The leader renews every retryPeriod and stops by itself when
+// it could not for renewDeadline; leaseDuration - renewDeadline is the time in which such a leader
+// has stopped and its successor has not begun. A standby looks every retryPeriod, drawn out by up
+// to 1.2 of it at random (0.2 to 0.44 s), and counts leaseDuration from when it saw the last
+// renewal. So a leader that dies is replaced 2.88 s later at worst: 0.44 s until its last renewal
+// is seen, 2 s, and 0.44 s until the next look. The Lease stores whole seconds only.
 const (
-	leaseDuration = 5 * time.Second
-	renewDeadline = 3 * time.Second
-	retryPeriod   = 500 * time.Millisecond
+	leaseDuration = 2 * time.Second
+	renewDeadline = 1500 * time.Millisecond
+	retryPeriod   = 200 * time.Millisecond
 )
 
 // Lease names the object that replicas compete for, and this replica.
