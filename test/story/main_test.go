@@ -4,6 +4,7 @@
 package story
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -33,7 +34,8 @@ func TestMain(m *testing.M) {
 
 func withLab(run func() int) (code int, err error) {
 	ctx := context.Background()
-	if lab, err = labctl.Open("story", os.Stderr); err != nil {
+	// Two runs side by side need a lab each.
+	if lab, err = labctl.Open(cmp.Or(os.Getenv("CLARION_STORY_LAB"), "story"), os.Stderr); err != nil {
 		return 1, err
 	}
 	if err := lab.Down(ctx); err != nil {
