@@ -39,7 +39,8 @@ func Gate(want Want, state State, status map[string]bfd.Status, now time.Time) G
 	for i := range out.Want.Peers {
 		w := &out.Want.Peers[i]
 		sess, ok := state.Find(w.Peer.Name)
-		if w.Peer.BFD == nil || !ok || sess.Ups == 0 || !sess.Address.IsValid() {
+		known := ok && (sess.Ups > 0 || sess.Phase == Established) && sess.Address.IsValid()
+		if w.Peer.BFD == nil || !known {
 			continue
 		}
 		out.Targets = append(out.Targets, targetOf(&w.Peer, sess.Address))

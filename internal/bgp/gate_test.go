@@ -75,7 +75,7 @@ func TestGate(t *testing.T) {
 		{Name: "down-otherwise", Ups: 1, Address: addr, Phase: Held},
 		{Name: "new", Address: addr, Phase: Connecting},
 		{Name: "none", Ups: 1, Address: addr, Phase: Established},
-		{Name: "unnumbered", Ups: 2, Address: linkLocal, Phase: Established},
+		{Name: "unnumbered", Address: linkLocal, Phase: Established},
 		{Name: "up", Ups: 1, Address: addr, Phase: Established},
 	}}
 	failed := bfd.Status{State: bfd.Down, Remote: bfd.Down, EverUp: true, Diagnostic: bfd.DetectionTimeExpired, Since: now.Add(-time.Second)}

@@ -162,7 +162,7 @@ func TestBFDDropsTheSession(t *testing.T) {
 	sp.route(with(p, "10.0.0.1/32"))
 	up(t, sp, 8*time.Second)
 	f.has("ipv4", 3*time.Second, "10.0.0.1/32")
-	eventually(t, 5*time.Second, func() string { return differs(f.bfdStatus(ours4), "up") })
+	bfdUp(t, f, sp)
 	// FRR sets up its BFD session anew when BGP comes up; that must not bounce BGP.
 	always(t, 2*time.Second, func() string {
 		if _, n := f.updates(ours4); n != 1 || sp.state("router").Phase != bgp.Established {
@@ -217,7 +217,7 @@ func TestGracefulRestartWithBFD(t *testing.T) {
 			s, f, sp := pair(t, config)
 			sp.route(with(p, "10.0.0.1/32"))
 			up(t, sp, 8*time.Second)
-			eventually(t, 5*time.Second, func() string { return differs(f.bfdStatus(ours4), "up") })
+			bfdUp(t, f, sp)
 			time.Sleep(time.Second) // End-of-RIB, and FRR's new BFD session
 			missing := s.watchRoute("10.0.0.1")
 			if planned {
@@ -229,7 +229,7 @@ func TestGracefulRestartWithBFD(t *testing.T) {
 			again := s.startSpeaker("s")
 			again.route(with(p, "10.0.0.1/32"))
 			up(t, again, 8*time.Second)
-			eventually(t, 5*time.Second, func() string { return differs(f.bfdStatus(ours4), "up") })
+			bfdUp(t, f, again)
 			time.Sleep(2 * time.Second)
 			if gap := missing(); gap != 0 {
 				t.Errorf("the route was missing for %s", gap)
@@ -246,4 +246,15 @@ func differs(got, want string) string {
 		return ""
 	}
 	return fmt.Sprintf("is %q, want %q", got, want)
+}
+
+// bfdUp waits until FRR's BFD session with us is up.
+func bfdUp(t *testing.T, f *frr, sp *speaker) {
+	t.Helper()
+	eventually(t, 5*time.Second, func() string {
+		if st := f.bfdStatus(ours4); st != "up" {
+			return fmt.Sprintf("FRR's BFD is %s, ours %+v\n%s", st, session(sp), f.vtysh("show bfd peers", "show bfd peers counters"))
+		}
+		return ""
+	})
 }

@@ -13,10 +13,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An echo packet goes to the neighbour's own address with TTL 255 and comes back from its echo
-// port with TTL 254, as FRR's bfdd does it. The other way of RFC 5881, a packet addressed to
-// ourselves that the neighbour forwards, arrives with our own address as its source, which
-// Linux drops as martian; neighbours that use it towards us are served by the kernel's forwarding.
+// Neighbours have two ways to use the echo function. Packets addressed to the neighbour itself are
+// forwarded back by our kernel (RFC 5881 4); FRR does that for IPv4. Packets addressed to us with TTL
+// 255 are returned here with TTL 254; FRR does that for IPv6. Our own echo packets go the second way
+// only: those of the first arrive with our own address as their source, which Linux drops as
+// martian. FRR 8.4 returns none of them for IPv4, so there Status.EchoRunning stays false and the
+// control packets alone watch the path, at their full rate.
 const (
 	echoFresh    = 255
 	echoReturned = 254

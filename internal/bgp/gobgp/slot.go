@@ -339,7 +339,9 @@ func (s *slot) publish(sess bgp.Session, now time.Time) {
 	s.mu.Unlock()
 	switch {
 	case prev.Phase == sess.Phase:
-		return
+		if prev.Ups == sess.Ups {
+			return // the log may tell of a session later than the engine's state does
+		}
 	case sess.Phase == bgp.Established:
 		s.log.Info("session established", "addr", sess.Address, "asn", sess.ASN, "routes", sess.Announced)
 	case prev.Phase == bgp.Established:
