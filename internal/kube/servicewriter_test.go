@@ -1,0 +1,128 @@
+// Copyright The Clarion Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package kube
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
+
+	"github.com/clarion-lb/clarion/internal/lb"
+)
+
+// answering is a client whose server answers status writes and reads as the test says.
+func answering(update, get func() (*corev1.Service, error)) *fake.Clientset {
+	c := fake.NewClientset()
+	answer := func(f func() (*corev1.Service, error)) clienttesting.ReactionFunc {
+		return func(clienttesting.Action) (bool, runtime.Object, error) {
+			s, err := f()
+			return true, s, err
+		}
+	}
+	c.PrependReactor("update", "services", answer(update))
+	c.PrependReactor("get", "services", answer(get))
+	return c
+}
+
+func TestServiceWriterAfterEachAnswer(t *testing.T) {
+	services := schema.GroupResource{Resource: "services"}
+	never := func() (*corev1.Service, error) { return nil, errors.New("not to be called") }
+	for name, tc := range map[string]struct {
+		update, get func() (*corev1.Service, error)
+		landed      bool
+		ip          string // what the next pass sees, over a store without an address
+	}{
+		"stored": {func() (*corev1.Service, error) { return stored("u", "6", "192.0.2.1"), nil }, never, true, "192.0.2.1"},
+		"conflict": {func() (*corev1.Service, error) {
+			return nil, apierrors.NewConflict(services, "web", errors.New("changed"))
+		}, never, false, ""},
+		"forbidden": {func() (*corev1.Service, error) {
+			return nil, apierrors.NewForbidden(services, "web", errors.New("no"))
+		}, never, false, ""},
+		"deleted meanwhile": {func() (*corev1.Service, error) {
+			return nil, apierrors.NewNotFound(services, "web")
+		}, never, false, ""},
+		"no answer, but stored": {
+			func() (*corev1.Service, error) { return nil, errors.New("connection lost") },
+			func() (*corev1.Service, error) { return stored("u", "6", "192.0.2.1"), nil }, false, "192.0.2.1",
+		},
+		"no answer, and not stored": {
+			func() (*corev1.Service, error) { return nil, errors.New("connection lost") },
+			func() (*corev1.Service, error) { return stored("u", "5", ""), nil }, false, "",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancel(t.Context())
+				w := NewServiceWriter(slog.New(slog.DiscardHandler), answering(tc.update, tc.get), func() {})
+				done := make(chan error)
+				go func() { done <- w.Run(ctx) }()
+				var landed atomic.Bool
+				w.Submit(ctx, []Write{{Service: stored("u", "5", "192.0.2.1"), Landed: func() { landed.Store(true) }}})
+				synctest.Wait()
+				key := lb.Key{Namespace: "ns", Name: "web"}
+				if w.InFlight(key) {
+					t.Error("the write still counts as on its way")
+				}
+				if landed.Load() != tc.landed {
+					t.Errorf("landed was called: %t, want %t", landed.Load(), tc.landed)
+				}
+				if ip := ipOf(w.Overlay([]*corev1.Service{stored("u", "5", "")})[0]); ip != tc.ip {
+					t.Errorf("the next pass sees %q, want %q", ip, tc.ip)
+				}
+				time.Sleep(retryMost) // virtual: the pause after a failure is over
+				synctest.Wait()
+				if !w.Ready(key, time.Now()) {
+					t.Error("the Service can never be written again")
+				}
+				cancel()
+				if err := <-done; err != nil {
+					t.Errorf("run: %v", err)
+				}
+			})
+		})
+	}
+}
+
+// TestServiceWriterAssumesTheWorstWhileTheServerIsSilent: an address that may have been granted
+// stays assumed for as long as nobody can say.
+func TestServiceWriterAssumesTheWorstWhileTheServerIsSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		var up atomic.Bool
+		lost := func() (*corev1.Service, error) { return nil, errors.New("connection refused") }
+		w := NewServiceWriter(slog.New(slog.DiscardHandler), answering(lost, func() (*corev1.Service, error) {
+			if !up.Load() {
+				return lost()
+			}
+			return stored("u", "5", ""), nil
+		}), func() {})
+		done := make(chan error)
+		go func() { done <- w.Run(ctx) }()
+		w.Submit(ctx, []Write{{Service: stored("u", "5", "192.0.2.1"), Landed: func() {}}})
+		time.Sleep(10 * time.Minute) // virtual
+		if ip := ipOf(w.Overlay([]*corev1.Service{stored("u", "5", "")})[0]); ip != "192.0.2.1" {
+			t.Errorf("after ten minutes without the server the address is %q", ip)
+		}
+		up.Store(true)
+		time.Sleep(2 * retryMost)
+		synctest.Wait()
+		if ip := ipOf(w.Overlay([]*corev1.Service{stored("u", "5", "")})[0]); ip != "" {
+			t.Errorf("the server says that nothing was stored, and the pass still sees %q", ip)
+		}
+		cancel()
+		<-done
+	})
+}
