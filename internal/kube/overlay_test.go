@@ -16,7 +16,7 @@ import (
 func stored(uid, version, ip string) *corev1.Service {
 	s := &corev1.Service{ObjectMeta: metav1.ObjectMeta{
 		Namespace: "ns", Name: "web", UID: types.UID(uid), ResourceVersion: version,
-	}}
+	}, Spec: corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer}}
 	if ip != "" {
 		s.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{IP: ip}}
 	}
