@@ -22,8 +22,8 @@ import (
 	"github.com/clarion-lb/clarion/internal/cluster"
 )
 
-// server answers status writes, each object's with the code that it has for its name.
-type server struct {
+// statusServer answers status writes, each object's with the code that it has for its name.
+type statusServer struct {
 	t     *testing.T
 	codes map[string]int
 
@@ -31,7 +31,7 @@ type server struct {
 	got []string // "path kind/version status"
 }
 
-func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (s *statusServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var o struct {
 		metav1.TypeMeta
 		Metadata metav1.ObjectMeta
@@ -58,7 +58,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // requests returns what was asked since the last call, sorted.
-func (s *server) requests() []string {
+func (s *statusServer) requests() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := s.got
@@ -67,7 +67,7 @@ func (s *server) requests() []string {
 	return out
 }
 
-func newStatusWriter(t *testing.T, s *server) *StatusWriter {
+func newStatusWriter(t *testing.T, s *statusServer) *StatusWriter {
 	t.Helper()
 	h := httptest.NewServer(s)
 	t.Cleanup(h.Close)
@@ -100,7 +100,7 @@ func rendered() []cluster.ConfigObject {
 }
 
 func TestStatusOfEachKindGoesToItsResource(t *testing.T) {
-	s := &server{t: t}
+	s := &statusServer{t: t}
 	w := newStatusWriter(t, s)
 	w.Set(rendered())
 	if !w.writeAll(t.Context()) {
@@ -123,7 +123,7 @@ func TestStatusOfEachKindGoesToItsResource(t *testing.T) {
 }
 
 func TestOnlyRefusedStatusIsTriedAgain(t *testing.T) {
-	s := &server{t: t, codes: map[string]int{"peer": http.StatusForbidden, "l2": http.StatusConflict, "bfd": http.StatusNotFound}}
+	s := &statusServer{t: t, codes: map[string]int{"peer": http.StatusForbidden, "l2": http.StatusConflict, "bfd": http.StatusNotFound}}
 	w := newStatusWriter(t, s)
 	w.Set(rendered())
 	if w.writeAll(t.Context()) {
