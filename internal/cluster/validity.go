@@ -23,7 +23,7 @@ const ConditionValid = "Valid"
 // Reasons of ConditionValid beside lb.InvalidConfiguration.
 const (
 	reasonAccepted         = "Accepted"
-	reasonPasswordInSecret = "PasswordInSecret" //nolint:gosec // the name of a reason
+	reasonPasswordInSecret = "PasswordInSecret"
 )
 
 // Object is what all Kubernetes objects have.

@@ -50,7 +50,7 @@ func (s *statusServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.WriteHeader(code)
 	if err := json.NewEncoder(w).Encode(metav1.Status{
-		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}, Code: int32(code), //nolint:gosec // an HTTP code
+		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}, Code: int32(code),
 		Reason: map[int]metav1.StatusReason{409: metav1.StatusReasonConflict, 404: metav1.StatusReasonNotFound}[code],
 	}); err != nil {
 		s.t.Error(err)
