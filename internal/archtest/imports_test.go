@@ -53,7 +53,7 @@ var engines = []struct {
 
 // shells touch the world. They never know each other: only the mains see two of them.
 var shells = []string{
-	"internal/kube", "internal/members", "internal/link", "internal/l2/wire", "internal/bgp/gobgp",
+	"internal/kube", "internal/members", "internal/link", "internal/l2/wire", "internal/bgp/gobgp", "internal/bfd/udp",
 }
 
 func TestNounsImportTheStandardLibraryOnly(t *testing.T) {

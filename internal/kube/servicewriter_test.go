@@ -123,6 +123,8 @@ func TestServiceWriterAssumesTheWorstWhileTheServerIsSilent(t *testing.T) {
 			t.Errorf("the server says that nothing was stored, and the pass still sees %q", ip)
 		}
 		cancel()
-		<-done
+		if err := <-done; err != nil {
+			t.Errorf("run: %v", err)
+		}
 	})
 }

@@ -78,7 +78,7 @@ func (m *Manager) Observe() []Status {
 	return nil
 }
 
-// ErrRestart, as the cause with which Run's context is cancelled, makes Run end without a word:
+// ErrRestart as the cause with which Run's context is cancelled, makes Run end without a word:
 // FRR takes AdminDown for a failure and drops a BGP session on it, routes that it would have
 // kept over a graceful restart included. Silence comes too late to do that.
 var ErrRestart = errors.New("speaker restarts")
