@@ -98,7 +98,13 @@ func run(ctx context.Context, args []string, getenv func(string) string) error {
 	g.Go("watch", watcher.Run)
 	g.Go("events", events.Run)
 	g.Go("lead", func(ctx context.Context) error {
-		return kube.Lead(ctx, log, clients.Builtin, kube.Lease{Namespace: o.namespace, Name: leaseName, Identity: o.identity()}, l.lead)
+		return kube.Lead(ctx, log, clients.Builtin, kube.Lease{Namespace: o.namespace, Name: leaseName, Identity: o.identity()},
+			func(ctx context.Context) error {
+				if sources.CatchUp(ctx, log, clients.Builtin) != nil {
+					return nil // asked to stop, or the Lease was lost
+				}
+				return l.lead(ctx)
+			})
 	})
 	serveEndpoints(g, log, o, sources, l.metrics)
 	return g.Wait()

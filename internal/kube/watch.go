@@ -16,6 +16,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 	toolscache "k8s.io/client-go/tools/cache"
+
+	"github.com/clarion-lb/clarion/internal/lb"
 )
 
 // Watcher runs the informers of one program. Every change of a watched object calls kick.
@@ -48,6 +50,16 @@ func (s Store[T]) List() []T {
 		out[i] = it.(T)
 	}
 	return out
+}
+
+// Get returns one object, if there is a copy of it.
+func (s Store[T]) Get(k lb.Key) (object T, ok bool) {
+	item, found, err := s.informer.GetStore().GetByKey(k.String())
+	if err != nil || !found {
+		return object, false
+	}
+	object, ok = item.(T)
+	return object, ok
 }
 
 // Source says where the objects of one kind come from and what of them is kept.
