@@ -5,6 +5,7 @@ package kube
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
@@ -114,6 +115,9 @@ func withWritten(stored *corev1.Service, e overlayEntry) *corev1.Service {
 	out.ResourceVersion = fmt.Sprintf("%s+%d", stored.ResourceVersion, e.number)
 	return &out
 }
+
+// assumed says whether a Service comes from withWritten, so that no stored object is like it.
+func assumed(s *corev1.Service) bool { return strings.Contains(s.ResourceVersion, "+") }
 
 // notOlder says whether resource version a is b or newer. Versions that cannot be compared
 // count as newer only when they are equal.

@@ -6,6 +6,7 @@ package kube
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -85,8 +86,11 @@ type Write struct {
 	Landed func()
 }
 
-// Submit queues writes and returns at once; call it only for Services that are Ready.
+// Submit queues writes and returns at once; call it only for Services that are Ready. It
+// leaves out what is based on a write that was on its way when the pass began and has been
+// answered since: nothing stored has that version, and the answer has kicked the next pass.
 func (w *ServiceWriter) Submit(ctx context.Context, writes []Write) {
+	writes = slices.DeleteFunc(writes, func(wr Write) bool { return assumed(wr.Service) })
 	if len(writes) == 0 {
 		return
 	}

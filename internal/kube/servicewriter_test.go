@@ -128,3 +128,17 @@ func TestServiceWriterAssumesTheWorstWhileTheServerIsSilent(t *testing.T) {
 		}
 	})
 }
+
+// A pass that began while a write was on its way plans on top of it; when the answer comes
+// before the plan is submitted, the plan is of no use.
+func TestServiceWriterLeavesOutWhatIsBasedOnAnAssumption(t *testing.T) {
+	w := NewServiceWriter(slog.New(slog.DiscardHandler), fake.NewClientset(), func() {})
+	first := stored("u", "5", "192.0.2.1")
+	w.overlay.begin(first)
+	seen := w.Overlay([]*corev1.Service{stored("u", "5", "")})
+	w.overlay.landed(stored("u", "6", "192.0.2.1"))
+	w.Submit(t.Context(), []Write{{Service: seen[0], Landed: func() { t.Error("written") }}})
+	if k := keyOf(first); w.overlay.inFlight(k) || !w.Ready(k, time.Now()) {
+		t.Errorf("a write based on version %s is on its way", seen[0].ResourceVersion)
+	}
+}
