@@ -7,20 +7,7 @@ package main
 
 import (
 	"context"
-	"errors"
-	"flag"
-	"fmt"
-	"log/slog"
-	"net"
-	"net/http"
 	"os"
-	"os/signal"
-	"strconv"
-	"syscall"
-
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/clarion-lb/clarion/internal/cluster"
 	"github.com/clarion-lb/clarion/internal/daemon"
@@ -33,17 +20,7 @@ var version = "dev"
 // leaseName is the Lease that replicas compete for, in Clarion's namespace.
 const leaseName = "clarion-controller"
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	err := run(ctx, os.Args[1:], os.Getenv)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-	case err != nil:
-		fmt.Fprintln(os.Stderr, "controller:", err)
-		os.Exit(1)
-	}
-}
+func main() { daemon.Main("controller", run) }
 
 func run(ctx context.Context, args []string, getenv func(string) string) error {
 	o, notices, err := parse(args, getenv)
@@ -106,7 +83,10 @@ func run(ctx context.Context, args []string, getenv func(string) string) error {
 				return l.lead(ctx)
 			})
 	})
-	serveEndpoints(g, log, o, sources, l.metrics)
+	daemon.Endpoints{
+		HealthPort: o.healthPort, Ready: sources.Ready,
+		MetricsPort: o.metricsPort, Metrics: l.metrics, Profiles: o.pprof,
+	}.Serve(g, log)
 	return g.Wait()
 }
 
@@ -118,21 +98,4 @@ func (l *loop) lead(ctx context.Context) error {
 	g.Go("configuration state", l.config.Run)
 	g.Go("allocation", l.Run)
 	return g.Wait()
-}
-
-func serveEndpoints(g *daemon.Group, log *slog.Logger, o options, sources *kube.Sources, m *metrics) {
-	serve := func(name, addr string, h http.Handler) {
-		g.Go(name, func(ctx context.Context) error { return daemon.Serve(ctx, addr, h) })
-	}
-	alive := func() error { return nil } // a process that answers is alive
-	serve("health", net.JoinHostPort("", strconv.Itoa(o.healthPort)), daemon.Health(alive, sources.Ready))
-	if o.metricsPort != 0 {
-		registry := prometheus.NewRegistry()
-		registry.MustRegister(m, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-		serve("metrics", net.JoinHostPort("", strconv.Itoa(o.metricsPort)),
-			promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}))
-	}
-	if o.pprof != "" {
-		serve("profiles", o.pprof, daemon.Profiles())
-	}
 }

@@ -8,22 +8,12 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
-	"fmt"
 	"hash/fnv"
 	"log/slog"
-	"net"
-	"net/http"
 	"net/netip"
 	"os"
-	"os/signal"
-	"strconv"
-	"syscall"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/clarion-lb/clarion/internal/cluster"
@@ -46,17 +36,7 @@ const (
 	handoverTimeout = time.Second
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	err := run(ctx, os.Args[1:], os.Getenv)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-	case err != nil:
-		fmt.Fprintln(os.Stderr, "speaker:", err)
-		os.Exit(1)
-	}
-}
+func main() { daemon.Main("speaker", run) }
 
 func run(stop context.Context, args []string, getenv func(string) string) error {
 	o, notices, err := parse(args, getenv)
@@ -198,7 +178,10 @@ func (p *program) run(stop context.Context) error {
 		p.handOver(ctx)
 		return nil
 	})
-	p.serve(g)
+	daemon.Endpoints{
+		HealthHost: "127.0.0.1", HealthPort: p.healthPort, Ready: l.ready,
+		MetricsHost: p.host, MetricsPort: p.metricsPort, Metrics: newMetrics(l), Profiles: p.pprof,
+	}.Serve(g, p.log)
 	return g.Wait()
 }
 
@@ -218,24 +201,6 @@ func (p *program) handOver(ctx context.Context) {
 		p.log.Warn("leave", "error", err)
 	}
 	p.log.Info("handed over", "took", time.Since(begin).Round(time.Millisecond))
-}
-
-func (p *program) serve(g *daemon.Group) {
-	serve := func(name, addr string, h http.Handler) {
-		g.Go(name, func(ctx context.Context) error { return daemon.Serve(ctx, addr, h) })
-	}
-	alive := func() error { return nil } // a process that answers is alive
-	serve("health", net.JoinHostPort("127.0.0.1", strconv.Itoa(p.healthPort)), daemon.Health(alive, p.loop.ready))
-	if p.metricsPort != 0 {
-		registry := prometheus.NewRegistry()
-		registry.MustRegister(newMetrics(p.loop), collectors.NewGoCollector(),
-			collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-		serve("metrics", net.JoinHostPort(p.host, strconv.Itoa(p.metricsPort)),
-			promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorLog: slog.NewLogLogger(p.log.Handler(), slog.LevelWarn)}))
-	}
-	if p.pprof != "" {
-		serve("profiles", p.pprof, daemon.Profiles())
-	}
 }
 
 // ready says whether the loop has something to stand on.
