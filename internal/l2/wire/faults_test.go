@@ -129,9 +129,13 @@ func TestInterfaceRecreatedWithTheSameIndex(t *testing.T) {
 	w.Set(announcements(vip4()))
 	s.within(3*time.Second, "announced", func() bool { return observe(t, w).Counters[vip4()].Gratuitous > 0 })
 	// A round trip through another namespace keeps index and name, so a snapshot taken
-	// afterwards looks unchanged while every socket is dead.
-	s.ip("link", "set", s.nodeIf, "netns", s.client)
-	s.ip("-n", s.client, "link", "set", s.nodeIf, "netns", strconv.Itoa(os.Getpid()))
+	// afterwards looks unchanged while every socket is dead. That namespace must be an empty
+	// one: where the index is in use already, the interface would get another.
+	limbo := s.client + "-limbo"
+	s.ip("netns", "add", limbo)
+	t.Cleanup(func() { s.ip("netns", "del", limbo) })
+	s.ip("link", "set", s.nodeIf, "netns", limbo)
+	s.ip("-n", limbo, "link", "set", s.nodeIf, "netns", strconv.Itoa(os.Getpid()))
 	s.ip("link", "set", s.nodeIf, "up")
 	w.Reannounce(nil) // as the next refresh would
 	s.within(5*time.Second, "noticed", func() bool { return observe(t, w).Sent.Broken > 0 })
