@@ -27,24 +27,24 @@ func run(ctx context.Context, args []string, getenv func(string) string) error {
 	if err != nil {
 		return err
 	}
-	log, err := daemon.NewLogger(os.Stderr, o.logLevel)
+	log, err := daemon.NewLogger(os.Stderr, o.LogLevel)
 	if err != nil {
 		return err
 	}
 	for _, n := range notices {
 		log.Warn(n)
 	}
-	log.Info("starting", "version", version, "namespace", o.namespace, "class", o.class)
-	clients, err := kube.Connect(o.kubeconfig, "clarion-controller/"+version)
+	log.Info("starting", "version", version, "namespace", o.Namespace, "class", o.Class)
+	clients, err := kube.Connect(o.Kubeconfig, "clarion-controller/"+version)
 	if err != nil {
 		return err
 	}
 	if o.secret != "" {
-		if err := kube.EnsureMemberlistSecret(ctx, clients.Builtin, o.namespace, o.secret, o.deployment); err != nil {
+		if err := kube.EnsureMemberlistSecret(ctx, clients.Builtin, o.Namespace, o.secret, o.deployment); err != nil {
 			return err
 		}
 	}
-	owner, err := kube.Owner(ctx, clients.Builtin, o.namespace, o.pod)
+	owner, err := kube.Owner(ctx, clients.Builtin, o.Namespace, o.Pod)
 	if err != nil {
 		return err
 	}
@@ -57,7 +57,7 @@ func run(ctx context.Context, args []string, getenv func(string) string) error {
 		}
 	}
 	watcher := kube.NewWatcher(log, kicked)
-	sources, err := kube.WatchForAllocation(watcher, clients, o.namespace, cluster.Settings{LoadBalancerClass: o.class})
+	sources, err := kube.WatchForAllocation(watcher, clients, o.Namespace, cluster.Settings{LoadBalancerClass: o.Class})
 	if err != nil {
 		return err
 	}
@@ -66,7 +66,7 @@ func run(ctx context.Context, args []string, getenv func(string) string) error {
 	l := &loop{
 		log: log, kick: kick, sources: sources, services: services,
 		status:  kube.NewStatusWriter(log, clients),
-		config:  kube.NewConfigWriter(log, clients.V1beta1, kube.ControllerStateMeta(o.namespace, owner)),
+		config:  kube.NewConfigWriter(log, clients.V1beta1, kube.ControllerStateMeta(o.Namespace, owner)),
 		notices: newNotices(log, events),
 		metrics: newMetrics(services),
 	}
@@ -75,7 +75,7 @@ func run(ctx context.Context, args []string, getenv func(string) string) error {
 	g.Go("watch", watcher.Run)
 	g.Go("events", events.Run)
 	g.Go("lead", func(ctx context.Context) error {
-		return kube.Lead(ctx, log, clients.Builtin, kube.Lease{Namespace: o.namespace, Name: leaseName, Identity: o.identity()},
+		return kube.Lead(ctx, log, clients.Builtin, kube.Lease{Namespace: o.Namespace, Name: leaseName, Identity: o.identity()},
 			func(ctx context.Context) error {
 				if sources.CatchUp(ctx, log, clients.Builtin) != nil {
 					return nil // asked to stop, or the Lease was lost
@@ -84,8 +84,8 @@ func run(ctx context.Context, args []string, getenv func(string) string) error {
 			})
 	})
 	daemon.Endpoints{
-		HealthPort: o.healthPort, Ready: sources.Ready,
-		MetricsPort: o.metricsPort, Metrics: l.metrics, Profiles: o.pprof,
+		HealthPort: o.HealthPort, Ready: sources.Ready,
+		MetricsPort: o.MetricsPort, Metrics: l.metrics, Profiles: o.Profiles,
 	}.Serve(g, log)
 	return g.Wait()
 }

@@ -43,14 +43,14 @@ func run(stop context.Context, args []string, getenv func(string) string) error 
 	if err != nil {
 		return err
 	}
-	log, err := daemon.NewLogger(os.Stderr, o.logLevel)
+	log, err := daemon.NewLogger(os.Stderr, o.LogLevel)
 	if err != nil {
 		return err
 	}
 	for _, n := range notices {
 		log.Warn(n)
 	}
-	log.Info("starting", "version", version, "node", o.node, "namespace", o.namespace, "class", o.class)
+	log.Info("starting", "version", version, "node", o.node, "namespace", o.Namespace, "class", o.Class)
 	p, err := assemble(stop, o, log)
 	if err != nil {
 		return err
@@ -67,11 +67,11 @@ type program struct {
 }
 
 func assemble(ctx context.Context, o options, log *slog.Logger) (*program, error) {
-	clients, err := kube.Connect(o.kubeconfig, "clarion-speaker/"+version)
+	clients, err := kube.Connect(o.Kubeconfig, "clarion-speaker/"+version)
 	if err != nil {
 		return nil, err
 	}
-	owner, err := kube.Owner(ctx, clients.Builtin, o.namespace, o.pod)
+	owner, err := kube.Owner(ctx, clients.Builtin, o.Namespace, o.Pod)
 	if err != nil {
 		return nil, err
 	}
@@ -104,27 +104,27 @@ func assemble(ctx context.Context, o options, log *slog.Logger) (*program, error
 		}
 		l.kicked()
 	})
-	l.config = kube.NewConfigWriter(log, clients.V1beta1, kube.SpeakerStateMeta(o.namespace, o.node, owner))
+	l.config = kube.NewConfigWriter(log, clients.V1beta1, kube.SpeakerStateMeta(o.Namespace, o.node, owner))
 	l.events = kube.NewEvents(log, clients, kube.EventSource{Component: "metallb-speaker", Host: o.node})
 	return &program{options: o, log: log, watcher: watcher, loop: l}, nil
 }
 
 func (l *loop) watch(w *kube.Watcher, c kube.Clients, o options, owner []metav1.OwnerReference) error {
 	var err error
-	l.sources, err = kube.WatchForAnnouncement(w, c, o.namespace, cluster.Settings{
-		LoadBalancerClass: o.class, IgnoreExcludeLB: o.ignoreExcludeLB,
+	l.sources, err = kube.WatchForAnnouncement(w, c, o.Namespace, cluster.Settings{
+		LoadBalancerClass: o.Class, IgnoreExcludeLB: o.ignoreExcludeLB,
 	})
 	if err != nil {
 		return err
 	}
 	if o.bind().IsValid() {
-		speakers, err := kube.WatchSpeakers(w, c, o.namespace, o.mlLabels)
+		speakers, err := kube.WatchSpeakers(w, c, o.Namespace, o.mlLabels)
 		if err != nil {
 			return err
 		}
 		l.speakers = &speakers
 	}
-	l.statuses, err = kube.NewL2StatusWriter(w, c, o.namespace, owner, l.log)
+	l.statuses, err = kube.NewL2StatusWriter(w, c, o.Namespace, owner, l.log)
 	return err
 }
 
@@ -179,8 +179,8 @@ func (p *program) run(stop context.Context) error {
 		return nil
 	})
 	daemon.Endpoints{
-		HealthHost: "127.0.0.1", HealthPort: p.healthPort, Ready: l.ready,
-		MetricsHost: p.host, MetricsPort: p.metricsPort, Metrics: newMetrics(l), Profiles: p.pprof,
+		HealthHost: "127.0.0.1", HealthPort: p.HealthPort, Ready: l.ready,
+		MetricsHost: p.host, MetricsPort: p.MetricsPort, Metrics: newMetrics(l), Profiles: p.Profiles,
 	}.Serve(g, p.log)
 	return g.Wait()
 }

@@ -16,15 +16,10 @@ import (
 	"github.com/clarion-lb/clarion/internal/members"
 )
 
-// options are the flags of MetalLB's speaker that have a meaning here, and --kubeconfig.
+// options are the flags of MetalLB's speaker that have a meaning here.
 type options struct {
-	namespace, class      string
-	node, pod, host       string
-	kubeconfig            string
-	logLevel              string
-	pprof                 string
-	metricsPort           int
-	healthPort            int
+	daemon.Options
+	node, host            string
 	ignoreExcludeLB       bool
 	excludeFile           string
 	refreshSeconds        int
@@ -47,14 +42,8 @@ func parse(args []string, getenv func(string) string) (options, []string, error)
 	var o options
 	f := daemon.NewFlags("speaker", getenv)
 	o.define(f)
-	notices, err := f.Parse(args)
+	notices, err := o.Parse(f, args, "node-name")
 	if err != nil {
-		return o, nil, err
-	}
-	if o.namespace == "" {
-		o.namespace = daemon.PodNamespace()
-	}
-	if err := f.Require("namespace", "node-name"); err != nil {
 		return o, nil, err
 	}
 	o.refresh = time.Duration(o.refreshSeconds) * time.Second
@@ -65,16 +54,9 @@ func parse(args []string, getenv func(string) string) (options, []string, error)
 }
 
 func (o *options) define(f *daemon.Flags) {
-	f.StringVar(&o.namespace, "namespace", "", "namespace of Clarion and its configuration; default: that of the Pod")
-	f.StringVar(&o.class, "lb-class", "", "spec.loadBalancerClass of the Services to serve; empty: Services without a class")
+	o.Define(f)
 	f.StringVar(&o.node, "node-name", "", "name of this node's Node object")
-	f.StringVar(&o.pod, "pod-name", "", "name of this Pod, the owner of its status objects")
 	f.StringVar(&o.host, "host", "", "address for Prometheus metrics; empty: all")
-	f.StringVar(&o.kubeconfig, "kubeconfig", "", "path of a kubeconfig; empty: the Pod's service account")
-	f.StringVar(&o.logLevel, "log-level", "info", "one of "+daemon.LogLevels)
-	f.StringVar(&o.pprof, "pprof-bind-address", "", "address for net/http/pprof, such as localhost:6060; empty: off")
-	f.IntVar(&o.metricsPort, "port", 9120, "port for Prometheus metrics; 0: off")
-	f.IntVar(&o.healthPort, "health-probe-port", 17472, "port for /healthz and /readyz on 127.0.0.1")
 	f.BoolVar(&o.ignoreExcludeLB, "ignore-exclude-lb", false, "announce also from nodes labelled node.kubernetes.io/exclude-from-external-load-balancers")
 	f.StringVar(&o.excludeFile, "exclude-interfaces-path", "/etc/metallb/excludel2.yaml", "file with the list announcedInterfacesToExclude of regular expressions")
 	f.IntVar(&o.refreshSeconds, "gratuitous-arp-interval", 60, "seconds, at least, between unasked announcements of an address in quiet times (at most twice as many); 0: none")
@@ -84,9 +66,7 @@ func (o *options) define(f *daemon.Flags) {
 	f.StringVar(&o.mlKeyPath, "ml-secret-key-path", "", "folder or file with the mounted memberlist Secret; empty: no encryption")
 	f.StringVar(&o.mlFilePath, "ml-config-path", "/etc/metallb/memberlist/config.json", "file with MetalLB's memberlist settings, if it exists")
 	f.BoolVar(&o.mlWAN, "ml-wan-config", false, "settings for speakers that are far apart; they detect a dead node in tens of seconds")
-	f.Env("namespace", "METALLB_NAMESPACE")
 	f.Env("node-name", "METALLB_NODE_NAME")
-	f.Env("pod-name", "METALLB_POD_NAME")
 	f.Env("host", "METALLB_HOST")
 	f.Env("gratuitous-arp-interval", "METALLB_GRATUITOUS_ARP_INTERVAL")
 	f.Env("ml-bindaddr", "METALLB_ML_BIND_ADDR")
@@ -97,10 +77,6 @@ func (o *options) define(f *daemon.Flags) {
 	const noFRR = "there is no FRR to configure"
 	for _, name := range []string{"bgp-debounce-timeout", "frrk8s-namespace", "frrk8s-secret-passthrough"} {
 		f.Ignore(name, noFRR)
-	}
-	const plainMetrics = "metrics are served in clear text by this version"
-	for _, name := range []string{"tls-min-version", "tls-cipher-suites", "tls-curve-preferences", "metrics-cert-dir"} {
-		f.Ignore(name, plainMetrics)
 	}
 }
 
