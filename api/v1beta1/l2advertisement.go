@@ -35,6 +35,45 @@ type L2AdvertisementSpec struct {
 	// one with the highest sum of weights does.
 	// +optional
 	PreferredNodeSelectors []PreferredNodeSelector `json:"preferredNodeSelectors,omitempty"`
+
+	// Election is how the announcing node is chosen among the nodes that may announce an address
+	// and have the same weight. Absent means MetalLB's way, or that of another L2Advertisement that
+	// selects the same address. If several that select it say how, the first by name counts. It needs
+	// speakers that talk to each other (`--ml-bindaddr`) and are all Clarion's.
+	// +optional
+	Election *L2Election `json:"election,omitempty"`
+}
+
+// L2Spread is a way to spread addresses over nodes.
+// +kubebuilder:validation:Enum=Hash;Balanced
+type L2Spread string
+
+// The ways to spread addresses.
+const (
+	SpreadHash     L2Spread = "Hash"
+	SpreadBalanced L2Spread = "Balanced"
+)
+
+// L2Election is how the node that announces an address is chosen.
+// +kubebuilder:validation:XValidation:rule=`!has(self.moveBackAfter) || (has(self.sticky) && self.sticky)`,message="moveBackAfter needs sticky: true; an address that is not sticky moves at once"
+type L2Election struct {
+	// Spread says how addresses are spread over nodes. `Hash` (the default) lets the hash of node
+	// name and address decide, as MetalLB does: no state, and some nodes get more than others.
+	// `Balanced` gives equally eligible nodes equally many addresses, differing by at most 1; when a
+	// node goes, its addresses are spread over the others, and when one comes, as few as possible move to it.
+	// +optional
+	Spread L2Spread `json:"spread,omitempty"`
+
+	// Sticky leaves an address with the node that announces it for as long as that node may,
+	// also when a better node comes or returns. Default false.
+	// +optional
+	Sticky bool `json:"sticky,omitempty"`
+
+	// MoveBackAfter moves a sticky address once another node has been the better one for this long
+	// without a break, such as `5m`. Absent or 0 means that it moves on `kubectl clarion rebalance` only.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule=`self.matches('^([0-9]+([.][0-9]*)?(ns|us|µs|ms|s|m|h))+$|^0$')`,message="must be a time such as 30s, 5m or 24h"
+	MoveBackAfter *metav1.Duration `json:"moveBackAfter,omitempty"`
 }
 
 // PreferredNodeSelector adds a weight to the nodes that it selects.

@@ -16,6 +16,20 @@ const AnnotationAllocatedPool = "metallb.io/ip-allocated-from-pool"
 // LabelExcludeNode keeps a node from announcing anything, whatever its value.
 const LabelExcludeNode = "node.kubernetes.io/exclude-from-external-load-balancers"
 
+// AnnotationLeave on a Node, with any value but "false", is the lasting order that other nodes
+// take over the addresses that it announces.
+const AnnotationLeave = "metallb.io/leave"
+
+// AnnotationRebalance on an L2Advertisement, with any value but "false", moves its sticky
+// addresses to where they would go if they were not sticky, for as long as it is there.
+const AnnotationRebalance = "metallb.io/rebalance"
+
+// ordered says whether an annotation gives an order.
+func ordered(annotations map[string]string, key string) bool {
+	value, ok := annotations[key]
+	return ok && value != "false"
+}
+
 // setting is something that users ask for by annotation, under one of two keys.
 type setting struct{ key, deprecated string }
 

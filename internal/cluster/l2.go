@@ -55,7 +55,29 @@ func compileL2(in *v1beta1.L2Advertisement) l2Advertisement {
 	slices.SortFunc(out.ad.Preferred, func(a, b lb.PreferredNodes) int {
 		return cmp.Or(-cmp.Compare(a.Weight, b.Weight), compareSelectors(a.Nodes, b.Nodes))
 	})
+	if e := in.Spec.Election; e != nil {
+		out.ad.Elects, out.ad.Election = true, compileElection(r, e, ordered(in.Annotations, AnnotationRebalance))
+	}
 	out.problems = r.problems
+	return out
+}
+
+func compileElection(r *report, in *v1beta1.L2Election, rebalance bool) lb.Election {
+	out := lb.Election{Sticky: in.Sticky}
+	switch in.Spread {
+	case v1beta1.SpreadBalanced:
+		out.Balanced = true
+	case v1beta1.SpreadHash, "":
+	default:
+		r.field("spec.election.spread", "%q is neither Hash nor Balanced; until it is corrected it counts as Hash", in.Spread)
+	}
+	after := duration(r, "spec.election.moveBackAfter", in.MoveBackAfter)
+	if after > 0 && !in.Sticky {
+		r.field("spec.election.moveBackAfter", "means nothing without sticky: true, because other addresses move at once; add that or remove this")
+	}
+	if in.Sticky {
+		out.MoveBackAfter, out.Rebalance = after, rebalance
+	}
 	return out
 }
 
@@ -71,6 +93,9 @@ func (t *l2Table) update(o *Objects, pools []lb.Pool, poolsChanged bool) bool {
 		ad := e.val.ad
 		ad.Pools = poolNames(pools, e.val.names, e.val.labels)
 		t.problems = append(t.problems, e.val.problems...)
+		if p, differs := otherElection(e.key, &ad, t.out); differs {
+			t.problems = append(t.problems, p)
+		}
 		if text := l2Text(ad); text == "" || !seen[text] {
 			seen[text] = true
 			t.out = append(t.out, ad)
@@ -88,4 +113,38 @@ func l2Text(ad lb.L2Advertisement) string {
 	}
 	ad.Name = ""
 	return fmt.Sprintf("%#v", ad)
+}
+
+// otherElection reports an advertisement that elects otherwise than one before it, by name,
+// that announces some of the same addresses: there the earlier one counts. Two that select
+// Services differently are meant to divide the addresses between them, and left alone.
+func otherElection(key lb.Key, ad *lb.L2Advertisement, before []lb.L2Advertisement) (lb.Problem, bool) {
+	if !ad.Elects {
+		return lb.Problem{}, false
+	}
+	for i := range before {
+		first := &before[i]
+		if !first.Elects || sameElection(first.Election, ad.Election) {
+			continue
+		}
+		if len(first.Services) > 0 && len(ad.Services) > 0 && !reflect.DeepEqual(first.Services, ad.Services) {
+			continue
+		}
+		for _, pool := range ad.Pools {
+			if !slices.Contains(first.Pools, pool) {
+				continue
+			}
+			r := report{kind: "L2Advertisement", key: key}
+			r.field("spec.election", "L2Advertisement %s comes first by name, selects addresses of pool %s as well, and elects otherwise: "+
+				"for addresses that both select, its election counts; make the two equal, or remove one", first.Name, pool)
+			return r.problems[0], true
+		}
+	}
+	return lb.Problem{}, false
+}
+
+// sameElection leaves passing orders aside.
+func sameElection(a, b lb.Election) bool {
+	a.Rebalance, b.Rebalance = false, false
+	return a == b
 }

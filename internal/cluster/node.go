@@ -17,7 +17,7 @@ func equalNodes(a, b *lb.Node) bool { return reflect.DeepEqual(a, b) }
 // are left alone on purpose: forwarding works without them, and withdrawing on a cordon was
 // tried by MetalLB and taken back.
 func compileNode(in *corev1.Node, ignoreExclude bool) lb.Node {
-	out := lb.Node{Name: in.Name, Labels: in.Labels}
+	out := lb.Node{Name: in.Name, Labels: in.Labels, Leaving: ordered(in.Annotations, AnnotationLeave)}
 	if _, labelled := in.Labels[LabelExcludeNode]; labelled && !ignoreExclude {
 		out.ExcludedFromLB = true
 	}

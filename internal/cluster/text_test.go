@@ -29,6 +29,7 @@ func text(s lb.Snapshot, problems []lb.Problem) string {
 		w.line("node %s", n.Name)
 		w.flag("networkUnavailable", n.NetworkUnavailable)
 		w.flag("excludedFromLB", n.ExcludedFromLB)
+		w.flag("leaving", n.Leaving)
 		w.field("labels", n.Labels)
 	}
 	for i := range s.L2 {
@@ -126,6 +127,9 @@ func (w *writer) l2(ad *lb.L2Advertisement) {
 	w.field("services", selectors(ad.Services))
 	for _, p := range ad.Preferred {
 		w.line("  preferred %d %s", p.Weight, selector(p.Nodes))
+	}
+	if ad.Elects {
+		w.line("  election %+v", ad.Election)
 	}
 }
 

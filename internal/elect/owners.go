@@ -93,7 +93,7 @@ func leads(items []Item, at map[netip.Addr]int, i int) int {
 
 // alone elects the owner of an address without regard to others.
 func (e *Elector) alone(it *Item, current map[netip.Addr]string) string {
-	if it.Election != (lb.Election{}) {
+	if it.Election.Options() {
 		if now := current[it.Addr]; it.Set.keeps(now) {
 			return now
 		}

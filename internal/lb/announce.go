@@ -3,7 +3,10 @@
 
 package lb
 
-import "net/netip"
+import (
+	"net/netip"
+	"time"
+)
 
 // Candidate is a node that may own an address by layer 2.
 type Candidate struct {
@@ -21,7 +24,15 @@ type Election struct {
 	Balanced bool
 	// Sticky leaves an address where it is while its owner is eligible.
 	Sticky bool
+	// MoveBackAfter is for how long another node must have been the better owner before a
+	// sticky address moves there; 0 means for ever.
+	MoveBackAfter time.Duration
+	// Rebalance is true while there is an order to move sticky addresses as if they were not.
+	Rebalance bool
 }
+
+// Options says whether there is anything beyond the default rule.
+func (e Election) Options() bool { return e.Balanced || e.Sticky }
 
 // Announcement is one address that a node answers for by layer 2.
 type Announcement struct {

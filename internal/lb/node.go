@@ -32,6 +32,9 @@ type L2Advertisement struct {
 	Services Selectors
 	// Preferred adds weight to the nodes that match.
 	Preferred []PreferredNodes
+	// Elects is true when the object says how owners are chosen, be it in the default way.
+	// One that does not goes along with others that announce the same address.
+	Elects bool
 	// Election holds the options for the addresses that it announces.
 	Election Election
 }
@@ -70,6 +73,9 @@ type View struct {
 	// Owners is the record, shared by all speakers, of who owned each address last. Only
 	// addresses with an Election option need it; nil means that nothing is recorded.
 	Owners map[netip.Addr]string
+	// Interfaces are, by node, the names of the interfaces that have carrier and can announce,
+	// sorted. A node that is not in it is not known to lack any.
+	Interfaces map[string][]string
 	// Settled is true when neither Members nor Owners have changed for a while, so that
 	// addresses may be moved for the sake of balance.
 	Settled bool

@@ -33,6 +33,7 @@ const (
 	NoLocalEndpoints            Reason = "noLocalEndpoints"
 	NoPool                      Reason = "noPool"
 	NoSpeaker                   Reason = "noSpeaker" // no live speaker on the node
+	NoInterface                 Reason = "noUsableInterface"
 	Withdrawn                   Reason = "withdrawn"
 	// The next two mean that an input is not known yet: nothing is changed (I7).
 	MembershipUnknown Reason = "membershipUnknown"

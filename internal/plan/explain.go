@@ -61,7 +61,7 @@ func (f *facts) verdicts(g *group, m *member) []NodeVerdict {
 			Node: f.nodes[n].name, Rank: 1 + slices.Index(ranked, f.nodes[n].name),
 			Weight: m.class.weight[n], Reason: f.verdict(m, n),
 		}
-		if v.Rank == 1 && v.Reason == lb.NotOwner {
+		if v.Rank == 1 && (v.Reason == lb.NotOwner || v.Reason == lb.NoInterface) {
 			v.Reason = lb.NodeAssigned
 		}
 		out[n] = v

@@ -26,7 +26,12 @@ type facts struct {
 	classes  map[string]*class
 	recorded map[netip.Addr]string
 	settled  bool
-	elector  *elect.Elector
+	// usable are, by node, the interfaces that can announce; nil where that is not known.
+	usable [][]string
+	// options is false when nothing is recorded, so that addresses with options could not
+	// have the same owner everywhere.
+	options bool
+	elector *elect.Elector
 }
 
 // node is a node and why it cannot announce anything at all, "" when it can.
@@ -57,6 +62,8 @@ type class struct {
 	selective bool
 	selects   []bool // by node: an advertisement allows it
 	weight    []int  // by node
+	// reaches says by node whether an interface that may announce has carrier there.
+	reaches []bool
 	// interfaces are those of this node; empty means all.
 	interfaces []string
 	// eligible are the nodes that may announce, endpoints aside.
@@ -65,7 +72,9 @@ type class struct {
 
 func newFacts(self string, s lb.Snapshot, v lb.View, e *elect.Elector) *facts {
 	f := &facts{
-		self: -1, selfName: self, services: s.Services, recorded: v.Owners, settled: v.Settled, elector: e,
+		self: -1, selfName: self, services: s.Services, recorded: v.Owners, settled: v.Settled,
+		options: !v.All, elector: e,
+		usable:  make([][]string, len(s.Nodes)),
 		nodes:   make([]node, len(s.Nodes)),
 		index:   make(map[string]int, len(s.Nodes)),
 		ads:     make([]ad, len(s.L2)),
@@ -77,6 +86,7 @@ func newFacts(self string, s lb.Snapshot, v lb.View, e *elect.Elector) *facts {
 		_, going := slices.BinarySearch(v.Leaving, n.Name)
 		f.nodes[i] = node{name: n.Name, reason: nodeReason(n, v), leaving: n.Leaving || going}
 		f.index[n.Name] = i
+		f.usable[i] = v.Interfaces[n.Name]
 	}
 	if i, ok := f.index[self]; ok {
 		f.self = i
@@ -177,16 +187,20 @@ func (f *facts) class(ads []int) *class {
 }
 
 func (f *facts) newClass(ads []int) *class {
-	c := &class{ads: ads, selects: make([]bool, len(f.nodes)), weight: make([]int, len(f.nodes))}
+	c := &class{
+		ads: ads, election: f.election(ads),
+		selects: make([]bool, len(f.nodes)), weight: make([]int, len(f.nodes)), reaches: make([]bool, len(f.nodes)),
+	}
 	for _, k := range ads {
 		a := &f.ads[k]
 		c.selective = c.selective || len(a.Services) > 0
-		c.election.Balanced = c.election.Balanced || a.Election.Balanced
-		c.election.Sticky = c.election.Sticky || a.Election.Sticky
 		for n := range f.nodes {
 			c.selects[n] = c.selects[n] || a.selects[n]
 			c.weight[n] += a.weight[n]
 		}
+	}
+	for n := range f.nodes {
+		c.reaches[n] = f.reaches(ads, n)
 	}
 	var eligible []lb.Candidate
 	for n := range f.nodes {
@@ -194,9 +208,49 @@ func (f *facts) newClass(ads []int) *class {
 			eligible = append(eligible, f.candidate(n, c.weight))
 		}
 	}
-	c.eligible = f.elector.Set(eligible)
-	c.interfaces = f.interfaces(ads)
+	c.eligible = f.elector.Set(c.reaching(f, eligible))
+	c.interfaces = f.interfaces(ads, f.self)
 	return c
+}
+
+// election returns the options that hold where several advertisements announce an address:
+// those of the first one, by name, that says how to elect.
+func (f *facts) election(ads []int) lb.Election {
+	var first *ad
+	for _, k := range ads {
+		if a := &f.ads[k]; a.Elects && (first == nil || a.Name < first.Name) {
+			first = a
+		}
+	}
+	if first == nil || !f.options {
+		return lb.Election{}
+	}
+	return first.Election
+}
+
+// reaches says whether a node has an interface with carrier to announce on, as far as it has
+// told.
+func (f *facts) reaches(ads []int, n int) bool {
+	usable := f.usable[n]
+	if usable == nil {
+		return true
+	}
+	named := f.interfaces(ads, n)
+	return len(named) == 0 && len(usable) > 0 ||
+		slices.ContainsFunc(named, func(i string) bool { return slices.Contains(usable, i) })
+}
+
+// reaching leaves out the candidates that have nothing to announce on, unless all of them
+// have: then one of them owns the address and reports why it is not announced.
+func (c *class) reaching(f *facts, in []lb.Candidate) []lb.Candidate {
+	lacks := func(n lb.Candidate) bool { return !c.reaches[f.index[n.Node]] }
+	if !slices.ContainsFunc(in, lacks) {
+		return in
+	}
+	if out := slices.DeleteFunc(slices.Clone(in), lacks); len(out) > 0 {
+		return out
+	}
+	return in
 }
 
 // candidate returns a node as a candidate, given the weights of all nodes.
@@ -207,16 +261,16 @@ func (f *facts) candidate(n int, weight []int) lb.Candidate {
 // allows says whether a node may announce for the class, endpoints aside.
 func (c *class) allows(f *facts, n int) bool { return c.selects[n] && f.nodes[n].reason == "" }
 
-// interfaces returns the union of the interfaces that the advertisements name for this node;
+// interfaces returns the union of the interfaces that the advertisements name for a node;
 // empty, which means all, when one of them names none.
-func (f *facts) interfaces(ads []int) []string {
-	if f.self < 0 {
+func (f *facts) interfaces(ads []int, n int) []string {
+	if n < 0 {
 		return nil
 	}
 	var out []string
 	for _, k := range ads {
 		a := &f.ads[k]
-		if !a.selects[f.self] {
+		if !a.selects[n] {
 			continue
 		}
 		if len(a.Interfaces) == 0 {

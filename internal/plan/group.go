@@ -117,6 +117,8 @@ func (f *facts) verdict(m *member, n int) lb.Reason {
 		return lb.NoMatchingAdvertisement
 	case !f.serves(m, n):
 		return lb.NoLocalEndpoints
+	case !m.class.reaches[n]:
+		return lb.NoInterface
 	default:
 		return lb.NotOwner
 	}
@@ -144,55 +146,6 @@ func (g *group) findLive() {
 	}
 }
 
-// elect fills live, set and owner of all groups and returns the addresses that this node
-// should claim.
-func (f *facts) elect(groups []group) (claims []netip.Addr) {
-	var items []elect.Item
-	var at []int // group by item
-	for i := range groups {
-		g := &groups[i]
-		g.findLive()
-		if len(g.live) == 0 {
-			continue
-		}
-		g.set = f.candidates(g.live)
-		options := g.election()
-		if options == (lb.Election{}) {
-			g.owner, _ = f.elector.Owner(g.key(), g.set)
-			continue
-		}
-		items = append(items, elect.Item{Addr: g.addr, Key: g.key(), Set: g.set, Election: options})
-		at = append(at, i)
-	}
-	if len(items) == 0 {
-		return nil
-	}
-	owners := f.elector.Owners(items, f.recorded)
-	targets := owners
-	if f.settled {
-		targets = f.elector.Targets(items, f.recorded)
-	}
-	for k, owner := range owners {
-		groups[at[k]].owner = owner
-		// What another node should take is left to that one: if it does not, it is not there.
-		if wanted := targets[k]; wanted == f.selfName && f.recorded[items[k].Addr] != wanted {
-			claims = append(claims, items[k].Addr)
-		}
-	}
-	slices.SortFunc(claims, netip.Addr.Compare)
-	return claims
-}
-
-// election joins the options of all advertisements that announce the address.
-func (g *group) election() lb.Election {
-	var out lb.Election
-	for i := range g.live {
-		o := g.live[i].class.election
-		out.Balanced, out.Sticky = out.Balanced || o.Balanced, out.Sticky || o.Sticky
-	}
-	return out
-}
-
 // candidates returns the nodes among which the owner of the address is elected.
 func (f *facts) candidates(live []member) elect.Set {
 	if len(live) == 1 {
@@ -200,7 +153,7 @@ func (f *facts) candidates(live []member) elect.Set {
 		if !m.svc.LocalOnly {
 			return m.class.eligible
 		}
-		return f.elector.Set(f.localCandidates(m))
+		return f.elector.Set(m.class.reaching(f, f.localCandidates(m)))
 	}
 	return f.elector.Set(f.sharedCandidates(live))
 }
@@ -226,7 +179,7 @@ func (f *facts) sharedCandidates(live []member) []lb.Candidate {
 		ads = append(ads, live[i].class.ads...)
 	}
 	slices.Sort(ads)
-	weight := f.class(slices.Compact(ads)).weight
+	all := f.class(slices.Compact(ads))
 	var out []lb.Candidate
 	most := 1
 	for n := range f.nodes {
@@ -240,10 +193,10 @@ func (f *facts) sharedCandidates(live []member) []lb.Candidate {
 			most, out = served, out[:0]
 		}
 		if served == most {
-			out = append(out, f.candidate(n, weight))
+			out = append(out, f.candidate(n, all.weight))
 		}
 	}
-	return out
+	return all.reaching(f, out)
 }
 
 // lost says why another node owns an address. A node that does not count itself alive has

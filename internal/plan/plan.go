@@ -27,6 +27,9 @@ type Desired struct {
 	// record, and those that it should take over for balance. A plan made from the record
 	// with these claims announces the latter too. Without election options there are none.
 	Claims []netip.Addr
+	// Back are the addresses that this node should claim once they have been listed for as
+	// long as each says, sorted: see Patience.
+	Back []MoveBack
 	// Why has one entry for each address of each Service, in the order of the snapshot's
 	// Services and of the addresses in the Service's status. Their Nodes are left out: ask
 	// Explain for those.
@@ -83,7 +86,7 @@ func (p *Planner) ForNode(self string, s lb.Snapshot, v lb.View) Desired {
 	f := newFacts(self, s, v, &p.elector)
 	d := Desired{Known: true, Self: self, Why: f.explanations()}
 	groups := f.groups()
-	d.Claims = f.elect(groups)
+	d.Claims, d.Back = f.elect(groups)
 	for i := range groups {
 		f.decide(&groups[i], &d)
 	}

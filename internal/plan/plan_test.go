@@ -124,19 +124,33 @@ func TestWhoAnnounces(t *testing.T) {
 		{rule: "the record of owners is not asked without an option", services: []lb.Service{newService("a", "192.0.2.1")},
 			view: &lb.View{Known: true, Members: everyone().Members, Owners: map[netip.Addr]string{netip.MustParseAddr("192.0.2.1"): "node-b"}}, want: "192.0.2.1 node-c"},
 		{rule: "a sticky address stays with its recorded owner", services: []lb.Service{newService("a", "192.0.2.1")},
-			change: func(s *lb.Snapshot) { s.L2[0].Election.Sticky = true },
+			change: func(s *lb.Snapshot) { s.L2[0].Elects, s.L2[0].Election.Sticky = true, true },
 			view:   &lb.View{Known: true, Members: everyone().Members, Owners: map[netip.Addr]string{netip.MustParseAddr("192.0.2.1"): "node-b"}}, want: "192.0.2.1 node-b"},
 		{rule: "a sticky address leaves an owner that may not own it", services: []lb.Service{newService("a", "192.0.2.1")},
-			change: func(s *lb.Snapshot) { s.L2[0].Election.Sticky, s.Nodes[1].ExcludedFromLB = true, true },
-			view:   &lb.View{Known: true, Members: everyone().Members, Owners: map[netip.Addr]string{netip.MustParseAddr("192.0.2.1"): "node-b"}}, want: "192.0.2.1 node-c"},
-		{rule: "balanced addresses are spread evenly", services: []lb.Service{newService("a", "192.0.2.1"), newService("b", "192.0.2.3")}, // both of c by hash
-			change: func(s *lb.Snapshot) { s.L2[0].Election.Balanced, s.L2[0].Nodes = true, onNodes("node-c", "node-e") },
-			want:   "192.0.2.1 node-e; 192.0.2.3 node-c"},
-		{rule: "one advertisement with an option is enough", services: []lb.Service{newService("a", "192.0.2.1")},
 			change: func(s *lb.Snapshot) {
-				s.L2 = append(s.L2, lb.L2Advertisement{Name: "z", Pools: []string{"p"}, Election: lb.Election{Sticky: true}})
+				s.L2[0].Elects, s.L2[0].Election.Sticky, s.Nodes[1].ExcludedFromLB = true, true, true
+			},
+			view: &lb.View{Known: true, Members: everyone().Members, Owners: map[netip.Addr]string{netip.MustParseAddr("192.0.2.1"): "node-b"}}, want: "192.0.2.1 node-c"},
+		{rule: "balanced addresses are spread evenly", services: []lb.Service{newService("a", "192.0.2.1"), newService("b", "192.0.2.3")}, // both of c by hash
+			change: func(s *lb.Snapshot) {
+				s.L2[0].Elects, s.L2[0].Election.Balanced, s.L2[0].Nodes = true, true, onNodes("node-c", "node-e")
+			},
+			want: "192.0.2.1 node-e; 192.0.2.3 node-c"},
+		{rule: "an advertisement that does not say how to elect goes along with one that does", services: []lb.Service{newService("a", "192.0.2.1")},
+			change: func(s *lb.Snapshot) {
+				s.L2 = append(s.L2, lb.L2Advertisement{Name: "z", Pools: []string{"p"}, Elects: true, Election: lb.Election{Sticky: true}})
 			},
 			view: &lb.View{Known: true, Members: everyone().Members, Owners: map[netip.Addr]string{netip.MustParseAddr("192.0.2.1"): "node-b"}}, want: "192.0.2.1 node-b"},
+		{rule: "of advertisements that say how to elect the first by name counts", services: []lb.Service{newService("a", "192.0.2.1")},
+			change: func(s *lb.Snapshot) {
+				s.L2[0].Name = "z"
+				s.L2[0].Elects, s.L2[0].Election.Sticky = true, true
+				s.L2 = append(s.L2, lb.L2Advertisement{Name: "b", Pools: []string{"p"}, Elects: true})
+			},
+			view: &lb.View{Known: true, Members: everyone().Members, Owners: map[netip.Addr]string{netip.MustParseAddr("192.0.2.1"): "node-b"}}, want: "192.0.2.1 node-c"},
+		{rule: "without membership, and so without a record, options do not count", services: []lb.Service{newService("a", "192.0.2.1")},
+			change: func(s *lb.Snapshot) { s.L2[0].Elects, s.L2[0].Election.Sticky = true, true },
+			view:   &lb.View{Known: true, All: true, Owners: map[netip.Addr]string{netip.MustParseAddr("192.0.2.1"): "node-b"}}, want: "192.0.2.1 node-c"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.rule, func(t *testing.T) {
@@ -223,7 +237,7 @@ func TestTheSharerWithoutLocalEndpointIsNotCalledAnnounced(t *testing.T) {
 
 func TestBalanceIsRestoredByTheTakerAndOnlyOnceSettled(t *testing.T) {
 	s := newCluster(newService("a", "192.0.2.1"), newService("b", "192.0.2.2"))
-	s.L2[0].Election.Balanced = true
+	s.L2[0].Elects, s.L2[0].Election.Balanced = true, true
 	v := alive("node-a", "node-b")
 	v.Owners = map[netip.Addr]string{netip.MustParseAddr("192.0.2.1"): "node-a", netip.MustParseAddr("192.0.2.2"): "node-a"}
 	check := func(when, node, announced string, claims int) {

@@ -43,6 +43,12 @@ func randomCluster(r *rand.Rand) (lb.Snapshot, lb.View) {
 		v.Leaving = v.Members[:r.IntN(len(v.Members)+1)]
 	}
 	v.Settled = r.IntN(2) == 0
+	v.Interfaces = map[string][]string{}
+	for _, n := range v.Members {
+		if r.IntN(3) == 0 {
+			v.Interfaces[n] = [][]string{{}, {"eth0"}, {"eth0", "eth1"}}[r.IntN(3)]
+		}
+	}
 	v.Owners = map[netip.Addr]string{}
 	for _, svc := range s.Services {
 		for _, a := range svc.Assigned {
@@ -65,7 +71,11 @@ func randomAdvertisement(r *rand.Rand, name string) lb.L2Advertisement {
 	if r.IntN(4) == 0 {
 		a.Services = lb.Selectors{{{Key: "tier", Op: lb.In, Values: []string{"0"}}}}
 	}
-	a.Election = lb.Election{Balanced: r.IntN(8) == 0, Sticky: r.IntN(8) == 0}
+	a.Elects = r.IntN(2) == 0
+	a.Election = lb.Election{Balanced: r.IntN(4) == 0, Sticky: r.IntN(4) == 0}
+	if a.Election.Sticky {
+		a.Election.Rebalance, a.Election.MoveBackAfter = r.IntN(4) == 0, time.Duration(r.IntN(2))*time.Minute
+	}
 	if r.IntN(4) == 0 {
 		a.Interfaces = []string{fmt.Sprintf("eth%d", r.IntN(3))}
 	}
@@ -188,12 +198,12 @@ func TestClaimsComeToRest(t *testing.T) {
 	claims := 0
 	eachSeed(t, func(t *testing.T, r *rand.Rand, s lb.Snapshot, v lb.View) {
 		made := claimUntilQuiet(r, s, v)
-		options := slices.ContainsFunc(s.L2, func(a lb.L2Advertisement) bool { return a.Election != lb.Election{} })
+		options := slices.ContainsFunc(s.L2, func(a lb.L2Advertisement) bool { return a.Elects && a.Election.Options() }) && !v.All
 		if made < 0 || made > 0 && !options {
 			t.Errorf("%d claims, options %v", made, options)
 		}
 		claims += max(0, made)
-		if !slices.ContainsFunc(s.L2, func(a lb.L2Advertisement) bool { return a.Election == lb.Election{} }) {
+		if !v.All && !slices.ContainsFunc(s.L2, func(a lb.L2Advertisement) bool { return !a.Elects || !a.Election.Options() }) {
 			if by := recordOf(owners(s, v)); !contains(v.Owners, by) {
 				t.Errorf("recorded %v, announced %v", v.Owners, by)
 			}

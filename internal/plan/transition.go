@@ -97,6 +97,8 @@ func (e *Explanation) Text() string {
 		return "this node is labelled to be excluded from load balancers"
 	case lb.NoSpeaker:
 		return "this node is not a live member of the cluster"
+	case lb.NoInterface:
+		return "no interface of this node that may announce the address has carrier"
 	case lb.AnnounceFailed:
 		return "none of the interfaces named by the L2Advertisements exists on this node"
 	default:

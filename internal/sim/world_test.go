@@ -152,7 +152,7 @@ func newWorld(t *testing.T, seed uint64, cfg config) *world {
 	w := &world{t: t, r: rand.New(rand.NewPCG(seed, uint64(cfg.nodes))), seed: seed, cfg: cfg, answers: map[netip.Addr]*answering{}}
 	w.facts = lb.Snapshot{
 		Pools: []lb.Pool{{Name: "p", Ranges: []lb.Range{{First: netip.MustParseAddr("10.0.0.0"), Last: netip.MustParseAddr("10.0.255.255")}}}},
-		L2:    []lb.L2Advertisement{{Name: "ad", Pools: []string{"p"}, Election: cfg.election}},
+		L2:    []lb.L2Advertisement{{Name: "ad", Pools: []string{"p"}, Elects: true, Election: cfg.election}},
 	}
 	for i := range cfg.nodes {
 		w.facts.Nodes = append(w.facts.Nodes, lb.Node{Name: fmt.Sprintf("node-%03d", i)})

@@ -1,0 +1,83 @@
+// Copyright The Clarion Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/clarion-lb/clarion/internal/lb"
+)
+
+// settledAfter is how long neither membership nor record may have changed before addresses
+// are moved only because another place is better. It is longer than the news of a death need
+// to reach everybody in clusters of up to a hundred nodes.
+const settledAfter = 3 * time.Second
+
+// Patience remembers since when things are as they are, for what must not be done at once.
+// The zero Patience is ready for use; it is not safe for concurrent use.
+type Patience struct {
+	seen  lb.View
+	since time.Time
+	back  map[netip.Addr]time.Time
+	next  time.Time
+}
+
+// Look returns the view with Settled as it is at a time.
+func (p *Patience) Look(v lb.View, now time.Time) lb.View {
+	if p.since.IsZero() || !sameView(p.seen, v) {
+		p.seen, p.since = v, now
+	}
+	v.Settled = v.Known && now.Sub(p.since) >= settledAfter
+	p.next = time.Time{}
+	if !v.Settled {
+		p.wake(p.since.Add(settledAfter))
+	}
+	return v
+}
+
+// Due returns those of the plan's Back that have been there for long enough, sorted. A plan
+// from a view that is not settled says nothing about them: those that wait go on waiting,
+// unless this node itself was gone.
+func (p *Patience) Due(d Desired, v lb.View, now time.Time) []netip.Addr {
+	if _, member := slices.BinarySearch(v.Members, d.Self); !member {
+		p.back = nil
+	}
+	if !d.Known || !v.Settled {
+		return nil
+	}
+	var due []netip.Addr
+	back := make(map[netip.Addr]time.Time, len(d.Back))
+	for _, b := range d.Back {
+		since, ok := p.back[b.Addr]
+		if !ok {
+			since = now
+		}
+		back[b.Addr] = since
+		if at := since.Add(b.After); at.After(now) {
+			p.wake(at)
+		} else {
+			due = append(due, b.Addr)
+		}
+	}
+	p.back = back
+	return due
+}
+
+// Next returns when to look again although nothing changed, and false when there is no need.
+func (p *Patience) Next() (time.Time, bool) { return p.next, !p.next.IsZero() }
+
+func (p *Patience) wake(at time.Time) {
+	if p.next.IsZero() || at.Before(p.next) {
+		p.next = at
+	}
+}
+
+func sameView(a, b lb.View) bool {
+	return a.Known == b.Known && a.All == b.All && slices.Equal(a.Members, b.Members) &&
+		slices.Equal(a.Leaving, b.Leaving) && maps.Equal(a.Owners, b.Owners) &&
+		maps.EqualFunc(a.Interfaces, b.Interfaces, slices.Equal[[]string])
+}

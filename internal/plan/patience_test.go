@@ -1,0 +1,96 @@
+// Copyright The Clarion Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/clarion-lb/clarion/internal/lb"
+)
+
+func TestAViewSettlesOnceItStaysTheSame(t *testing.T) {
+	var p Patience
+	at := func(s float64) time.Time { return epoch.Add(time.Duration(s * float64(time.Second))) }
+	changed := everyone()
+	changed.Owners = map[netip.Addr]string{netip.MustParseAddr("192.0.2.1"): "node-b"}
+	for _, step := range []struct {
+		now     float64
+		view    lb.View
+		settled bool
+		next    float64 // 0: none
+	}{
+		{0, everyone(), false, 3},
+		{2.9, everyone(), false, 3},
+		{3, everyone(), true, 0},
+		{4, changed, false, 7},
+		{5, alive("node-a"), false, 8},
+		{8, alive("node-a"), true, 0},
+		{9, lb.View{}, false, 12},
+		{20, lb.View{}, false, 12}, // an unknown view never settles
+	} {
+		got := p.Look(step.view, at(step.now))
+		next, ok := p.Next()
+		if got.Settled != step.settled || ok != (step.next > 0) || ok && !next.Equal(at(step.next)) {
+			t.Errorf("at %v: settled %v, next %v %v", step.now, got.Settled, next, ok)
+		}
+	}
+}
+
+func TestMovingBackWaitsWithoutABreak(t *testing.T) {
+	a, b := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
+	short, long := MoveBack{a, time.Minute}, MoveBack{b, 5 * time.Minute}
+	plan := func(back ...MoveBack) Desired { return Desired{Known: true, Self: "node-a", Back: back} }
+	settled, gone := everyone(), alive("node-b")
+	settled.Settled = true
+	var p Patience
+	for _, step := range []struct {
+		minute int
+		plan   Desired
+		view   lb.View
+		want   string
+	}{
+		{0, plan(short, long), settled, "[]"},
+		{1, plan(short, long), everyone(), "[]"}, // not settled: neither due nor forgotten
+		{2, plan(short, long), settled, "[192.0.2.1]"},
+		{3, plan(long), settled, "[]"},
+		{4, plan(short, long), settled, "[]"}, // a was away for a moment and begins again
+		{5, plan(short, long), settled, "[192.0.2.1 192.0.2.2]"},
+		{6, plan(long), gone, "[]"},
+		{7, plan(long), settled, "[]"}, // this node was gone and begins again
+		{11, plan(long), settled, "[]"},
+		{12, plan(long), settled, "[192.0.2.2]"},
+	} {
+		if got := fmt.Sprint(p.Due(step.plan, step.view, epoch.Add(time.Duration(step.minute)*time.Minute))); got != step.want {
+			t.Errorf("minute %d: %s, want %s", step.minute, got, step.want)
+		}
+	}
+}
+
+// What another node should own, and holds back because the address is sticky, is listed for
+// that node alone, and claimed at once on the order to rebalance.
+func TestStickyAddressesMoveBack(t *testing.T) {
+	addr := netip.MustParseAddr("192.0.2.1") // node-c's by hash
+	s, v := newCluster(newService("a", "192.0.2.1")), everyone()
+	s.L2[0].Elects, s.L2[0].Election = true, lb.Election{Sticky: true, MoveBackAfter: time.Minute}
+	v.Owners = map[netip.Addr]string{addr: "node-b"}
+	check := func(when, node string, claims, back int) {
+		t.Helper()
+		if d := ForNode(node, s, v); len(d.Claims) != claims || len(d.Back) != back {
+			t.Errorf("%s: %s claims %v and later %v", when, node, d.Claims, d.Back)
+		}
+	}
+	check("not settled", "node-c", 0, 0)
+	v.Settled = true
+	check("settled", "node-c", 0, 1)
+	check("settled", "node-b", 0, 0)
+	check("settled", "node-a", 0, 0)
+	s.L2[0].Election.Rebalance = true
+	check("rebalance", "node-c", 1, 0)
+	check("rebalance", "node-b", 0, 0)
+	s.L2[0].Election = lb.Election{Sticky: true}
+	check("never", "node-c", 0, 0)
+}
