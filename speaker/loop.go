@@ -41,6 +41,8 @@ type loop struct {
 
 	compiler cluster.Compiler
 	planner  plan.Planner
+	patience plan.Patience
+	again    *time.Timer                  // kicks when patience ends
 	last     atomic.Pointer[plan.Desired] // what was set last; the metrics read it
 	waiting  lb.Reason
 	leaving  atomic.Bool // handing over before the end
@@ -78,8 +80,7 @@ func (l *loop) pass() {
 	}
 	snapshot, problems := l.compiler.Compile(objects)
 	l.config.Set(kube.ConfigState("configReconcilerValid", problems))
-	view := l.members.View()
-	desired := l.planner.ForNode(l.node, snapshot, view)
+	desired, view := l.plan(snapshot)
 	if !desired.Known {
 		l.wait(desired.Waiting) // unknown is not empty: nothing is withdrawn or taken (I7)
 		return

@@ -88,17 +88,16 @@ func assemble(ctx context.Context, o options, log *slog.Logger) (*program, error
 	if err != nil {
 		return nil, err
 	}
-	l.wire, err = wire.New(wire.Options{
-		Machine: l2.Config{
-			Exclude: exclude, Seed: seed(o.node), RefreshMin: o.refresh, RefreshMax: 2 * o.refresh, Fresh: freshFor,
-		},
-		Log: log, Notify: l.kicked,
-	})
+	machine := l2.Config{
+		Exclude: exclude, Seed: seed(o.node), RefreshMin: o.refresh, RefreshMax: 2 * o.refresh, Fresh: freshFor,
+	}
+	l.wire, err = wire.New(wire.Options{Machine: machine, Log: log, Notify: l.kicked})
 	if err != nil {
 		return nil, err
 	}
 	l.links = link.New(log, func(links []lb.Link) {
 		l.wire.SetLinks(links)
+		l.tellInterfaces(machine, links)
 		if bind := o.bind(); bind.IsValid() {
 			l.members.SetLinkUp(members.LinkUp(links, bind.Addr()))
 		}

@@ -43,4 +43,11 @@
 // memberlist never speaks again to a node that both sides have declared dead. Every
 // known peer that is no member is therefore pinged each 200 ms and joined when it answers;
 // beyond eight missing peers the interval grows so that at most 40 pings leave per second.
+//
+// # What speakers tell each other
+//
+// Each tells, as memberlist's meta data of its node, on which interfaces it could announce,
+// and shares a record of who owned which address last (package elect): changes go out with
+// the gossip, several times each, and all of it is exchanged when one joins another and every
+// 30 s. Both are parts of the View. MetalLB's speakers pass over the one and the other.
 package members

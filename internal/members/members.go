@@ -50,6 +50,7 @@ type Members struct {
 	changed chan struct{}
 	wake    chan struct{} // for Run
 	keys    *keyring      // nil: no encryption
+	gossip  *gossip
 
 	// beat is when the process was last seen running, limit how long it may stand still,
 	// and sure whether standing.claims: what Fresh needs without a lock.
@@ -73,6 +74,7 @@ func New(c Config, log *slog.Logger) (*Members, error) {
 		wake:     make(chan struct{}, 1),
 		standing: newStanding(c.Node, clock()),
 	}
+	m.gossip = newGossip(log, m.changed)
 	if m.off() {
 		return m, nil
 	}
@@ -135,8 +137,9 @@ func (m *Members) View() lb.View {
 	}
 	awake := m.awake()
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.standing.view(awake)
+	v := m.standing.view(awake)
+	m.mu.Unlock()
+	return m.gossip.view(m.config.Node, v)
 }
 
 // Fresh says whether this node may speak for its addresses right now. It is cheap enough to
@@ -211,7 +214,9 @@ func (m *Members) change(f func(*standing)) {
 // settle publishes what Fresh reads. It is called with mu held.
 func (m *Members) settle() {
 	m.sure.Store(m.standing.claims())
-	m.limit.Store(int64(m.parameters().Earliest(m.standing.count())))
+	p, count := m.parameters(), m.standing.count()
+	m.limit.Store(int64(p.Earliest(count)))
+	m.gossip.size(count, p.RetransmitMult)
 }
 
 // parameters are those in force. It is called with mu held.

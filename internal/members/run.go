@@ -115,6 +115,7 @@ func (m *Members) serve(ctx context.Context, s *session) {
 	for {
 		now := clock()
 		m.tryPeers(s, now)
+		m.tellInterfaces(s)
 		shown = m.logMembers(shown)
 		if now-keysRead >= keyPeriod {
 			keysRead = now

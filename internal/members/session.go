@@ -22,6 +22,7 @@ const reclaim = 5 * time.Second
 // session is one run of the gossip with fixed parameters.
 type session struct {
 	list *memberlist.Memberlist
+	told int // the turn of this node's interfaces that the peers know
 
 	mu     sync.Mutex // orders leave and close: memberlist panics if left after its end
 	closed bool
@@ -39,6 +40,7 @@ func (e events) NotifyJoin(n *memberlist.Node) {
 	if !ok {
 		return
 	}
+	e.m.gossip.learn(peer.Node, n.Meta)
 	e.change(peer.Node, func(s *standing) {
 		s.join(peer)
 		e.m.counts.Joined++
@@ -47,6 +49,7 @@ func (e events) NotifyJoin(n *memberlist.Node) {
 
 func (e events) NotifyUpdate(n *memberlist.Node) {
 	if peer, ok := peerOf(n); ok {
+		e.m.gossip.learn(peer.Node, n.Meta)
 		e.change(peer.Node, func(s *standing) { s.join(peer) })
 	}
 }
@@ -83,6 +86,8 @@ func (m *Members) openSession(p Parameters, serial int) (*session, error) {
 	c.AdvertisePort = c.BindPort
 	c.DeadNodeReclaimTime = reclaim
 	c.Events = events{m: m, serial: serial}
+	c.Delegate = m.gossip
+	told := m.gossip.told()
 	c.Logger = newLogger(m.log, clock)
 	if m.keys != nil {
 		c.Keyring = m.keys.installed
@@ -112,7 +117,17 @@ func (m *Members) openSession(p Parameters, serial int) (*session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start gossip on %s: %w", m.config.Bind, err)
 	}
-	return &session{list: list}, nil
+	return &session{list: list, told: told}, nil
+}
+
+// update tells the peers of new meta data. It does not wait until that was sent, which it is
+// with the next packets to anybody, and not having waited is the only error there is.
+func (s *session) update() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		_ = s.list.UpdateNode(time.Nanosecond)
+	}
 }
 
 // reach makes a try. It takes up to ProbeTimeout if a ping is not answered and up to

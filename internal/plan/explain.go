@@ -21,7 +21,7 @@ func Explain(self string, s lb.Snapshot, v lb.View, service lb.Key) []Explanatio
 	f := newFacts(self, s, v, &p.elector)
 	var out []Explanation
 	groups := f.groups()
-	f.elect(groups)
+	f.elect(groups, new(Desired))
 	for k := range groups {
 		g := &groups[k]
 		for i := range g.members {

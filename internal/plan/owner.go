@@ -4,7 +4,6 @@
 package plan
 
 import (
-	"cmp"
 	"net/netip"
 	"slices"
 	"time"
@@ -26,9 +25,8 @@ type ballot struct {
 	groups []int // by item
 }
 
-// elect fills live, set and owner of all groups. It returns the addresses that this node
-// should claim, and those that it should claim later.
-func (f *facts) elect(groups []group) (claims []netip.Addr, back []MoveBack) {
+// elect fills live, set and owner of all groups, and what of the plan is about the record.
+func (f *facts) elect(groups []group, d *Desired) {
 	var b ballot
 	for i := range groups {
 		g := &groups[i]
@@ -46,36 +44,44 @@ func (f *facts) elect(groups []group) (claims []netip.Addr, back []MoveBack) {
 		b.groups = append(b.groups, i)
 	}
 	if len(b.items) == 0 {
-		return nil, nil
+		return
 	}
 	owners := f.elector.Owners(b.items, f.recorded)
 	for k, owner := range owners {
 		groups[b.groups[k]].owner = owner
+		d.Recorded = append(d.Recorded, b.items[k].Addr)
+	}
+	f.claim(&b, owners, d)
+	slices.SortFunc(d.Recorded, netip.Addr.Compare)
+	slices.SortFunc(d.Claims, netip.Addr.Compare)
+	slices.SortFunc(d.Back, func(x, y MoveBack) int { return x.Addr.Compare(y.Addr) })
+}
+
+// claim says what this node should take now, and what later. What another node should take is
+// left to that one: if it does not, it is not there.
+func (f *facts) claim(b *ballot, owners []string, d *Desired) {
+	mine := func(k int, target string) bool {
+		return target == f.selfName && f.recorded[b.items[k].Addr] != target
 	}
 	targets := owners
 	if f.settled {
 		targets = f.elector.Targets(b.unstuck(func(e lb.Election) bool { return e.Rebalance }), f.recorded)
 	}
-	// What another node should take is left to that one: if it does not, it is not there.
-	mine := func(k int, target string) bool {
-		return target == f.selfName && f.recorded[b.items[k].Addr] != target
-	}
 	for k, target := range targets {
 		if mine(k, target) {
-			claims = append(claims, b.items[k].Addr)
+			d.Claims = append(d.Claims, b.items[k].Addr)
 		}
 	}
-	if f.settled && slices.ContainsFunc(b.items, func(it elect.Item) bool { return it.Election.MoveBackAfter > 0 }) {
-		later := f.elector.Targets(b.unstuck(func(e lb.Election) bool { return e.Rebalance || e.MoveBackAfter > 0 }), f.recorded)
-		for k, target := range later {
-			if after := b.items[k].Election.MoveBackAfter; after > 0 && mine(k, target) && !mine(k, targets[k]) {
-				back = append(back, MoveBack{Addr: b.items[k].Addr, After: after})
-			}
+	moving := func(e lb.Election) bool { return e.MoveBackAfter > 0 }
+	if !f.settled || !slices.ContainsFunc(b.items, func(it elect.Item) bool { return moving(it.Election) }) {
+		return
+	}
+	later := f.elector.Targets(b.unstuck(func(e lb.Election) bool { return e.Rebalance || moving(e) }), f.recorded)
+	for k, target := range later {
+		if e := b.items[k].Election; moving(e) && mine(k, target) && !mine(k, targets[k]) {
+			d.Back = append(d.Back, MoveBack{Addr: b.items[k].Addr, After: e.MoveBackAfter})
 		}
 	}
-	slices.SortFunc(claims, netip.Addr.Compare)
-	slices.SortFunc(back, func(x, y MoveBack) int { return cmp.Or(x.Addr.Compare(y.Addr), cmp.Compare(x.After, y.After)) })
-	return claims, back
 }
 
 // unstuck returns the items, those that may move as if they were not sticky.

@@ -27,6 +27,8 @@ type Desired struct {
 	// record, and those that it should take over for balance. A plan made from the record
 	// with these claims announces the latter too. Without election options there are none.
 	Claims []netip.Addr
+	// Recorded are the addresses whose owners belong in the record, sorted.
+	Recorded []netip.Addr
 	// Back are the addresses that this node should claim once they have been listed for as
 	// long as each says, sorted: see Patience.
 	Back []MoveBack
@@ -86,7 +88,7 @@ func (p *Planner) ForNode(self string, s lb.Snapshot, v lb.View) Desired {
 	f := newFacts(self, s, v, &p.elector)
 	d := Desired{Known: true, Self: self, Why: f.explanations()}
 	groups := f.groups()
-	d.Claims, d.Back = f.elect(groups)
+	f.elect(groups, &d)
 	for i := range groups {
 		f.decide(&groups[i], &d)
 	}

@@ -1,0 +1,190 @@
+// Copyright The Clarion Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package members
+
+import (
+	"log/slog"
+	"maps"
+	"math"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/clarion-lb/clarion/internal/elect"
+	"github.com/clarion-lb/clarion/internal/lb"
+)
+
+// gossip is what speakers tell each other beside being alive: who owned which address last,
+// and which interfaces they could announce on. It outlives the sessions, and is memberlist's
+// Delegate. MetalLB's speakers have none: they pass over what is said, and say nothing, so
+// nothing is recorded by them and their interfaces are not known.
+type gossip struct {
+	log     *slog.Logger
+	changed chan<- struct{}
+
+	// mu is taken by memberlist's callbacks, under its locks: never call it meanwhile.
+	mu         sync.Mutex
+	record     elect.Gossip
+	owners     map[netip.Addr]string // of the record at turn
+	turn       uint64
+	times      int                 // each claim is told
+	interfaces map[string][]string // of other nodes; shared with views, so replaced and not changed
+	own        []string            // of this node; nil while not known
+	ownTurn    int
+}
+
+func newGossip(log *slog.Logger, changed chan<- struct{}) *gossip {
+	return &gossip{log: log, changed: changed, times: 1}
+}
+
+// view adds what the speakers have told each other to a view.
+func (g *gossip) view(self string, v lb.View) lb.View {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.owners == nil || g.turn != g.record.Turn() {
+		g.owners, g.turn = g.record.Owners(), g.record.Turn()
+	}
+	v.Owners = g.owners
+	v.Interfaces = make(map[string][]string, len(g.interfaces)+1)
+	maps.Copy(v.Interfaces, g.interfaces)
+	if g.own != nil {
+		v.Interfaces[self] = g.own
+	}
+	return v
+}
+
+// size says how many members there are, from which follows how often a claim must be told so
+// that it reaches all of them. It is the rule by which memberlist spreads its own news.
+func (g *gossip) size(members, retransmit int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.times = retransmit * int(math.Ceil(math.Log10(float64(members+1))))
+}
+
+func (g *gossip) take(addrs []netip.Addr, node string) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.record.Take(addrs, node, g.times)
+}
+
+func (g *gossip) use(addrs []netip.Addr) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.record.Use(addrs, time.Now())
+}
+
+// setOwn notes this node's interfaces and says whether they are others than before.
+func (g *gossip) setOwn(names []string) bool {
+	if names == nil {
+		names = []string{} // known to be none
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.own != nil && slices.Equal(g.own, names) {
+		return false
+	}
+	g.own = slices.Clone(names)
+	g.ownTurn++
+	return true
+}
+
+// told returns a number that changes with this node's interfaces.
+func (g *gossip) told() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.ownTurn
+}
+
+// learn notes what another node says of its interfaces.
+func (g *gossip) learn(node string, meta []byte) {
+	names, known := decodeMeta(meta)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.interfaces = maps.Clone(g.interfaces)
+	if g.interfaces == nil {
+		g.interfaces = map[string][]string{}
+	}
+	if known {
+		g.interfaces[node] = names
+	} else {
+		delete(g.interfaces, node)
+	}
+}
+
+// NodeMeta implements memberlist.Delegate.
+func (g *gossip) NodeMeta(limit int) []byte {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return encodeMeta(g.own, limit)
+}
+
+// NotifyMsg implements memberlist.Delegate. It keeps nothing of msg.
+func (g *gossip) NotifyMsg(msg []byte) { g.hear(msg) }
+
+// GetBroadcasts implements memberlist.Delegate.
+func (g *gossip) GetBroadcasts(overhead, limit int) [][]byte {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if msg := g.record.Next(limit - overhead); msg != nil {
+		return [][]byte{msg}
+	}
+	return nil
+}
+
+// LocalState implements memberlist.Delegate.
+func (g *gossip) LocalState(bool) []byte {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.record.State(time.Now())
+}
+
+// MergeRemoteState implements memberlist.Delegate.
+func (g *gossip) MergeRemoteState(msg []byte, _ bool) { g.hear(msg) }
+
+func (g *gossip) hear(msg []byte) {
+	if len(msg) == 0 {
+		return // a peer without a record
+	}
+	g.mu.Lock()
+	news, err := g.record.Hear(msg, g.times)
+	g.mu.Unlock()
+	if err != nil {
+		g.log.Debug("part of what a peer said about owners was not understood", "bytes", len(msg), "err", err)
+	}
+	if news {
+		kick(g.changed)
+	}
+}
+
+// Claim enters addresses into the record of owners as this node's, tells the others and says
+// whether any of that is new.
+func (m *Members) Claim(addrs []netip.Addr) bool {
+	return len(addrs) > 0 && !m.off() && m.gossip.take(addrs, m.config.Node)
+}
+
+// Use says which addresses, sorted, have a recorded owner; others are forgotten after a while.
+func (m *Members) Use(addrs []netip.Addr) {
+	if !m.off() {
+		m.gossip.use(addrs)
+	}
+}
+
+// SetInterfaces says on which interfaces, sorted, this node could announce now. Until it is
+// called, that is not known.
+func (m *Members) SetInterfaces(names []string) {
+	if m.gossip.setOwn(names) && !m.off() {
+		kick(m.wake)
+		kick(m.changed)
+	}
+}
+
+// tellInterfaces tells the peers of this node's interfaces if that is news to the session.
+func (m *Members) tellInterfaces(s *session) {
+	turn := m.gossip.told()
+	if s.told != turn {
+		s.told = turn
+		s.update()
+	}
+}

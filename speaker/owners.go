@@ -1,0 +1,58 @@
+// Copyright The Clarion Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"slices"
+	"time"
+
+	"github.com/clarion-lb/clarion/internal/l2"
+	"github.com/clarion-lb/clarion/internal/lb"
+	"github.com/clarion-lb/clarion/internal/plan"
+)
+
+// claimRounds bounds how often a pass plans again because of its own claims. What one round
+// claims the next finds in the record, so two are the rule.
+const claimRounds = 4
+
+// plan plans, and enters what follows for the record of owners, until nothing more does.
+func (l *loop) plan(s lb.Snapshot) (plan.Desired, lb.View) {
+	for round := 1; ; round++ {
+		now := time.Now()
+		view := l.patience.Look(l.members.View(), now)
+		desired := l.planner.ForNode(l.node, s, view)
+		if !desired.Known {
+			return desired, view
+		}
+		claims := slices.Concat(desired.Claims, l.patience.Due(desired, view, now))
+		if !l.members.Claim(claims) || round == claimRounds {
+			l.members.Use(desired.Recorded)
+			l.lookAgain(now)
+			return desired, view
+		}
+		l.log.Info("claim addresses", "count", len(claims), "first", claims[0])
+	}
+}
+
+// lookAgain kicks when patience will have ended, if nothing else does before.
+func (l *loop) lookAgain(now time.Time) {
+	at, ok := l.patience.Next()
+	if l.again != nil {
+		l.again.Stop()
+		l.again = nil
+	}
+	if ok {
+		l.again = time.AfterFunc(at.Sub(now), l.kicked)
+	}
+}
+
+// tellInterfaces tells the other speakers on which interfaces this node could announce.
+func (l *loop) tellInterfaces(c l2.Config, links []lb.Link) {
+	names, err := c.Usable(links)
+	if err != nil { // the wire has refused the same configuration
+		l.log.Error("find usable interfaces", "error", err)
+		return
+	}
+	l.members.SetInterfaces(names)
+}
