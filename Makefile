@@ -10,6 +10,17 @@ export PATH := $(BIN):$(PATH)
 export CGO_ENABLED := 0
 GO_BUILD := go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
 
+# What a release is built for, and where its images are pushed.
+PLATFORMS ?= linux/amd64 linux/arm64 linux/arm/v7 linux/ppc64le linux/s390x
+REGISTRY ?=
+DIST := $(CURDIR)/dist
+comma := ,
+space := $() $()
+# The time in images and archives: that of the commit, so that it is the same wherever they are built.
+export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+REVISION ?= $(shell git rev-parse HEAD 2>/dev/null)
+IMAGES = $(BIN)/images $(1) -out $(DIST)/images -version '$(VERSION)' -registry '$(REGISTRY)'
+
 # Any controller and speaker that speak the MetalLB API can be measured.
 CONTROLLER ?= $(BIN)/controller
 SPEAKER ?= $(BIN)/speaker
@@ -46,6 +57,26 @@ generate: ## Regenerate CRDs and deep-copy code from api/
 .PHONY: deps
 deps: ## Install the Debian packages that the lab and its tests use, where they are missing
 	@lab/install-packages.sh
+
+##@ Release (VERSION=v1.2.3; PLATFORMS= for fewer)
+
+.PHONY: binaries
+binaries: ## Build the static programs for all platforms into dist/bin/
+	tools/binaries.sh '$(VERSION)' $(DIST)/bin $(PLATFORMS)
+
+.PHONY: release-tools
+release-tools:
+	@mkdir -p $(BIN)
+	@cd tools && go build -o $(BIN)/ ./images
+
+.PHONY: images
+images: binaries release-tools ## Pack them into multi-platform OCI images, as layouts and archives in dist/images/
+	$(call IMAGES,build) -binaries $(DIST)/bin -revision '$(REVISION)' -created $(SOURCE_DATE_EPOCH) \
+		-platforms $(subst $(space),$(comma),$(strip $(PLATFORMS)))
+
+.PHONY: images-push
+images-push: images ## Push them: REGISTRY=registry.example.com/path
+	$(call IMAGES,push)
 
 ##@ Test
 

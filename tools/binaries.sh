@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Copyright The Clarion Authors
+# SPDX-License-Identifier: Apache-2.0
+#
+# binaries.sh VERSION OUT PLATFORM... : builds the static programs of a release, for each platform
+# (linux/arm/v7) into a folder of its own (OUT/linux_arm_v7). The same source and the same Go give
+# the same bytes: no paths, no times, no state of the repository are in them.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+version=$1 out=$2
+shift 2
+
+programs=(./controller ./speaker)
+# The plugin is for people's machines as well.
+[ ! -d kubectl-clarion ] || programs+=(./kubectl-clarion)
+
+for platform in "$@"; do
+	IFS=/ read -r os arch variant <<<"$platform"
+	build=("${programs[@]}")
+	[ "$os" = linux ] || build=(./kubectl-clarion)
+	folder=$out/${platform//\//_}
+	mkdir -p "$folder"
+	echo "binaries: $platform" >&2
+	GOFLAGS='' CGO_ENABLED=0 GOOS=$os GOARCH=$arch GOARM=${variant#v} \
+		go build -trimpath -buildvcs=false -ldflags "-s -w -buildid= -X main.version=$version" -o "$folder/" "${build[@]}"
+done
