@@ -84,9 +84,10 @@ images-push: images ## Push them: REGISTRY=registry.example.com/path
 test: test-unit test-lab ## Run all tests (root; installs what it needs)
 
 .PHONY: test-unit
-test-unit: deps ## Unit, property and wire tests of both modules, with the race detector
+test-unit: deps ## Unit, property and wire tests of all modules, with the race detector
 	CGO_ENABLED=1 go test -race -shuffle=on $$(go list ./... | grep -v /test/)
 	cd lab && go test -trimpath ./internal/...
+	cd tools && go test ./...
 
 .PHONY: test-lab
 test-lab: build lab-bin deps ## The lab itself, CRDs, BGP against FRR, and the stories on a real cluster
