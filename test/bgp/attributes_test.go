@@ -4,6 +4,7 @@
 package bgp_test
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -11,27 +12,17 @@ import (
 	"time"
 
 	"github.com/clarion-lb/clarion/internal/bgp"
+	"github.com/clarion-lb/clarion/internal/labctl/frr"
 	"github.com/clarion-lb/clarion/internal/lb"
 )
 
-// pathOf is what FRR knows of the only path of a prefix.
-type frrPath struct {
-	LocPrf            uint32
-	Metric            uint32
-	Valid             bool
-	Aspath            struct{ String string }
-	Community         struct{ String string }
-	LargeCommunity    struct{ String string }
-	ExtendedCommunity struct{ String string }
-}
-
-func (f *frr) path(family, prefix string) frrPath {
-	var out struct{ Paths []frrPath }
-	f.json("show bgp "+family+" unicast "+prefix, &out)
-	if len(out.Paths) != 1 {
-		return frrPath{}
+// path returns what FRR knows of the only path of a prefix.
+func (f *router) path(family, prefix string) frr.Attributes {
+	paths, err := f.Attributes(context.Background(), family, prefix)
+	if err != nil || len(paths) != 1 {
+		return frr.Attributes{}
 	}
-	return out.Paths[0]
+	return paths[0]
 }
 
 func communities(t *testing.T, list ...string) []lb.Community {
@@ -52,15 +43,15 @@ func TestAttributes(t *testing.T) {
 		name string
 		asn  int
 		edit func(*lb.Route)
-		want frrPath
+		want frr.Attributes
 	}{
 		{"communities", theirASN, func(r *lb.Route) {
 			r.Communities = communities(t, "64512:1", "64512:2", "large:64512:1:4294967295", "rt:64512:77")
 			r.MED, r.Prepend, r.Bandwidth = 50, 2, 3_000_000
-		}, frrPath{Metric: 50, Aspath: struct{ String string }{"64512 64512 64512"}, Community: struct{ String string }{"64512:1 64512:2"},
+		}, frr.Attributes{Metric: 50, Aspath: struct{ String string }{"64512 64512 64512"}, Community: struct{ String string }{"64512:1 64512:2"},
 			LargeCommunity: struct{ String string }{"64512:1:4294967295"}, ExtendedCommunity: struct{ String string }{"RT:64512:77 LB:64512:3000000 (24.000 Mbps)"}}},
-		{"local preference", ourASN, func(r *lb.Route) { r.LocalPref = 150 }, frrPath{LocPrf: 150}},
-		{"no local preference", ourASN, func(*lb.Route) {}, frrPath{LocPrf: 100}},
+		{"local preference", ourASN, func(r *lb.Route) { r.LocalPref = 150 }, frr.Attributes{LocPrf: 150}},
+		{"no local preference", ourASN, func(*lb.Route) {}, frr.Attributes{LocPrf: 100}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -177,11 +168,11 @@ func TestManyRoutes(t *testing.T) {
 		w.Routes = append(w.Routes, lb.Route{Prefix: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), 32), Communities: communities(t, "64512:1")})
 	}
 	count := func() int {
-		var out struct {
-			Peers map[string]struct{ PfxRcd int }
+		n, err := f.Prefixes(context.Background(), "ipv4", ours4)
+		if err != nil {
+			t.Log(err)
 		}
-		f.json("show bgp ipv4 unicast summary", &out)
-		return out.Peers[ours4].PfxRcd
+		return n
 	}
 	reach := func(n int) func() string {
 		return func() string {

@@ -236,8 +236,8 @@ func TestBFDReturnsEcho(t *testing.T) {
 					In  int `json:"echo-packet-input"`
 					Out int `json:"echo-packet-output"`
 				}
-				if problem := f.json("show bfd peers counters", &counters); problem != "" {
-					return problem
+				if err := f.Show(t.Context(), "show bfd peers counters", &counters); err != nil {
+					return err.Error()
 				}
 				if len(counters) != 1 || counters[0].In < 40 || counters[0].Out-counters[0].In > 2 {
 					return fmt.Sprintf("FRR's echo packets: %+v", counters)
@@ -261,7 +261,7 @@ func TestBFDUnderLoad(t *testing.T) {
 	s.host("r", "192.0.2.2/24", "2001:db8::2/64")
 	f := s.startFRR("r", bfdConfig("192.0.2.1")+bfdConfig("2001:db8::1"))
 	// A router has a processor of its own. FRR gets the next best thing, or its starvation is measured.
-	s.must("chrt", "--rr", "--pid", "1", fmt.Sprint(f.daemons["bfdd"].cmd.Process.Pid))
+	s.must("chrt", "--rr", "--pid", "1", fmt.Sprint(f.PID("bfdd")))
 	sp := s.startSpeaker("s")
 	sp.watch(bfdTarget("192.0.2.2", "192.0.2.1"), bfdTarget("2001:db8::2", "2001:db8::1"))
 	eventually(t, 5*time.Second, func() string {

@@ -8,18 +8,17 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/clarion-lb/clarion/internal/labctl/frr"
 )
 
 // roleEnv makes the test binary play the speaker instead of running tests: the speaker must be
 // a process of its own in its namespace, and one that can be killed.
 const roleEnv = "CLARION_TEST_SPEAKER"
-
-const frrDir = "/usr/lib/frr"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(roleEnv) != "" {
@@ -48,8 +47,8 @@ func newSegment(t *testing.T) *segment {
 	if os.Geteuid() != 0 {
 		t.Fatal("network namespaces need root: run the tests as root")
 	}
-	if _, err := os.Stat(filepath.Join(frrDir, "bgpd")); err != nil {
-		t.Fatalf("FRR is not installed (%v): apt-get install frr", err)
+	if err := frr.Installed(); err != nil {
+		t.Fatal(err)
 	}
 	s := &segment{t: t, prefix: fmt.Sprintf("cb%d-%d-", os.Getpid(), segments.Add(1)), dir: t.TempDir()}
 	s.namespace("lan")

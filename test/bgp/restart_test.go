@@ -249,7 +249,7 @@ func differs(got, want string) string {
 }
 
 // bfdUp waits until FRR's BFD session with us is up.
-func bfdUp(t *testing.T, f *frr, sp *speaker) {
+func bfdUp(t *testing.T, f *router, sp *speaker) {
 	t.Helper()
 	eventually(t, 5*time.Second, func() string {
 		if st := f.bfdStatus(ours4); st != "up" {

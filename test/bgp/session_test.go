@@ -4,6 +4,7 @@
 package bgp_test
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/clarion-lb/clarion/internal/bgp"
+	"github.com/clarion-lb/clarion/internal/labctl/frr"
 	"github.com/clarion-lb/clarion/internal/lb"
 )
 
@@ -60,28 +62,19 @@ func bgpConfig(asn int, lines ...string) string {
 		" address-family ipv4 unicast\n%s exit-address-family\n address-family ipv6 unicast\n%s exit-address-family\nexit\n", asn, main, four, six)
 }
 
-// frrRoute is one path of a route as FRR lists it.
-type frrRoute struct {
-	Valid, Stale bool
-	Path         string
-	LocPrf       uint32
-	Nexthops     []struct{ IP, Afi, Scope string }
-}
-
-// routes returns the routes that FRR has of a family, by prefix.
-func (f *frr) routes(family string) map[string][]frrRoute {
-	var out struct{ Routes map[string][]frrRoute }
-	f.json("show bgp "+family+" unicast", &out)
-	return out.Routes
+// routes returns the paths that FRR has of a family, by prefix.
+func (f *router) routes(family string) map[string][]frr.Path {
+	paths, _ := f.Paths(context.Background(), family) // asked again, or what is missing is told
+	return paths
 }
 
 // has waits until FRR has a valid route for exactly the prefixes.
-func (f *frr) has(family string, within time.Duration, prefixes ...string) time.Duration {
+func (f *router) has(family string, within time.Duration, prefixes ...string) time.Duration {
 	f.s.t.Helper()
 	return eventually(f.s.t, within, func() string {
 		var got []string
 		for p, paths := range f.routes(family) {
-			if slices.ContainsFunc(paths, func(r frrRoute) bool { return r.Valid }) {
+			if slices.ContainsFunc(paths, func(r frr.Path) bool { return r.Valid }) {
 				got = append(got, p)
 			}
 		}
@@ -95,13 +88,9 @@ func (f *frr) has(family string, within time.Duration, prefixes ...string) time.
 }
 
 // updates returns how many UPDATEs FRR has received from a neighbour, and how many sessions it had.
-func (f *frr) updates(neighbor string) (updates, sessions int) {
-	var out map[string]struct {
-		MessageStats           struct{ UpdatesRecv int }
-		ConnectionsEstablished int
-	}
-	f.json("show bgp neighbors "+neighbor, &out)
-	return out[neighbor].MessageStats.UpdatesRecv, out[neighbor].ConnectionsEstablished
+func (f *router) updates(neighbor string) (updates, sessions int) {
+	all, _ := f.Neighbors(context.Background()) // an unknown neighbour has had no session
+	return all[neighbor].MessageStats.UpdatesRecv, all[neighbor].ConnectionsEstablished
 }
 
 func up(t *testing.T, sp *speaker, within time.Duration) time.Duration {
@@ -115,7 +104,7 @@ func up(t *testing.T, sp *speaker, within time.Duration) time.Duration {
 }
 
 // pair is a speaker and a router on one LAN.
-func pair(t *testing.T, config string) (*segment, *frr, *speaker) {
+func pair(t *testing.T, config string) (*segment, *router, *speaker) {
 	t.Helper()
 	s := newSegment(t)
 	s.host("s", ours4+"/24", ours6+"/64")
@@ -178,7 +167,7 @@ func TestSessions(t *testing.T) {
 					if family == "ipv6" {
 						hop = ours6
 					}
-					if len(paths) != 1 || paths[0].Path != path || !slices.ContainsFunc(paths[0].Nexthops, func(h struct{ IP, Afi, Scope string }) bool { return h.IP == hop }) {
+					if len(paths) != 1 || paths[0].Path != path || !slices.ContainsFunc(paths[0].Nexthops, func(h frr.Nexthop) bool { return h.IP == hop }) {
 						t.Errorf("%s: %+v, want path %q and next hop %s", p, paths, path, hop)
 					}
 				}
