@@ -130,6 +130,9 @@ func (l Lab) Exec(ctx context.Context, host string, command ...string) (string, 
 	return l.Run(ctx, append([]string{"exec", host, "--"}, command...)...)
 }
 
+// Netns returns the name of a host's network namespace.
+func (l Lab) Netns(host string) string { return l.Name + "-" + host }
+
 // Fault breaks or repairs something: "power-off n2", "kill n1 speaker", "heal".
 func (l Lab) Fault(ctx context.Context, args ...string) error {
 	_, err := l.Run(ctx, append([]string{"fault"}, args...)...)

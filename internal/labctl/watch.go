@@ -21,11 +21,22 @@ type Outage struct {
 	Answered     int     `json:"answered"`
 	Lost         int     `json:"lost"`
 	LongestGapMS float64 `json:"longest_gap_ms"`
-	Gaps         []Gap   `json:"gaps"`
+	// LossMS is the time from the first lost question to the last: how long some were lost,
+	// although others may have found another way.
+	LossMS  float64    `json:"loss_ms"`
+	Gaps    []Gap      `json:"gaps"`
+	Answers []Answerer `json:"answers"`
 	// MaxSendDelayMS is the most that a question was late: gaps below it are the machine's.
 	MaxSendDelayMS float64 `json:"max_send_delay_ms"`
 
 	claims []claim
+}
+
+// Answerer is a pod that answered.
+type Answerer struct {
+	Pod   string `json:"pod"`
+	Node  string `json:"node"`
+	Count int    `json:"count"`
 }
 
 // claim is an ARP or NDP message on the LAN.

@@ -59,9 +59,13 @@ func (o *output) Write(p []byte) (int, error) {
 	return o.b.Write(p)
 }
 
-func (o *output) tail(n int) string {
+func (o *output) all() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	s := o.b.String()
+	return o.b.String()
+}
+
+func (o *output) tail(n int) string {
+	s := o.all()
 	return s[max(0, len(s)-n):]
 }

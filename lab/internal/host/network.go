@@ -29,6 +29,9 @@ func settings(forward bool) []string {
 		"net.ipv6.conf.default.accept_ra=0", "net.ipv6.conf.all.accept_ra=0",
 		"net.ipv4.conf.default.rp_filter=0", "net.ipv4.conf.all.rp_filter=0",
 		"net.ipv4.conf.default.send_redirects=0", "net.ipv4.conf.all.send_redirects=0",
+		// IPv6 routers always send redirects. With them the client would go to a node by itself
+		// instead of through the router.
+		"net.ipv6.conf.default.accept_redirects=0", "net.ipv6.conf.all.accept_redirects=0",
 	}
 	if forward {
 		s = append(s, "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1", "net.ipv6.conf.default.forwarding=1",

@@ -32,6 +32,10 @@ type Report struct {
 	// LongestGapMS is the longest time between two arrivals; about the
 	// interval if nothing was lost.
 	LongestGapMS float64 `json:"longest_gap_ms"`
+	// LossMS is the time from the first lost question to the last, one interval
+	// more than between them: how long some questions were lost, although others
+	// were answered by another way. 0 if nothing was lost.
+	LossMS float64 `json:"loss_ms"`
 	Gaps         []Gap   `json:"gaps"` // those of at least the threshold, in order
 	// MaxSendDelayMS is how late the worst question left this machine: a gap
 	// of that size may be the prober's own.
@@ -66,9 +70,13 @@ func (r *Report) Analyse(samples []Sample, threshold time.Duration) {
 		return
 	}
 	var arrived []Sample
+	var firstLost time.Time
 	for _, s := range samples {
 		if s.Answered.IsZero() {
-			r.Lost++
+			if r.Lost++; r.Lost == 1 {
+				firstLost = s.Sent
+			}
+			r.LossMS = ms(s.Sent.Sub(firstLost)) + r.IntervalMS
 			continue
 		}
 		arrived = append(arrived, s)

@@ -34,19 +34,19 @@ func TestAnalyseFindsGaps(t *testing.T) {
 	for _, tc := range []struct {
 		name, pattern string
 		lost          int
-		longest       float64
+		longest, loss float64
 		gaps          string
 	}{
-		{"nothing lost", "..........", 0, 10, ""},
-		{"one lost is below the threshold", "...x......", 1, 20, ""},
-		{"a hole", "...xxxxx..", 5, 60, "21-81 lost 5"},
-		{"two holes", ".xxx.xxxx.", 7, 50, "1-41 lost 3, 41-91 lost 4"},
-		{"nothing at first", "xxxx......", 4, 41, "0-41 lost 4 open"},
-		{"nothing at last", "......xxxx", 4, 39, "51-90 lost 4 open"},
-		{"nothing at all", "xxxxxxxxxx", 10, 90, "0-90 lost 10 open"},
-		{"answers held back do not hide the gap", "...LLLLLL.", 0, 70, "21-91 lost 0"},
+		{"nothing lost", "..........", 0, 10, 0, ""},
+		{"one lost is below the threshold", "...x......", 1, 20, 10, ""},
+		{"a hole", "...xxxxx..", 5, 60, 50, "21-81 lost 5"},
+		{"two holes", ".xxx.xxxx.", 7, 50, 80, "1-41 lost 3, 41-91 lost 4"},
+		{"nothing at first", "xxxx......", 4, 41, 40, "0-41 lost 4 open"},
+		{"nothing at last", "......xxxx", 4, 39, 40, "51-90 lost 4 open"},
+		{"nothing at all", "xxxxxxxxxx", 10, 90, 100, "0-90 lost 10 open"},
+		{"answers held back do not hide the gap", "...LLLLLL.", 0, 70, 0, "21-91 lost 0"},
 	} {
-		var r Report
+		r := Report{IntervalMS: 10}
 		r.Analyse(series(tc.pattern), 30*time.Millisecond)
 		var gaps []string
 		for _, g := range r.Gaps {
@@ -56,9 +56,9 @@ func TestAnalyseFindsGaps(t *testing.T) {
 			}
 			gaps = append(gaps, s)
 		}
-		if got := strings.Join(gaps, ", "); got != tc.gaps || r.Lost != tc.lost || r.LongestGapMS != tc.longest {
-			t.Errorf("%s: lost %d, longest %v, gaps %q; want %d, %v, %q",
-				tc.name, r.Lost, r.LongestGapMS, got, tc.lost, tc.longest, tc.gaps)
+		if got := strings.Join(gaps, ", "); got != tc.gaps || r.Lost != tc.lost || r.LongestGapMS != tc.longest || r.LossMS != tc.loss {
+			t.Errorf("%s: lost %d within %v, longest %v, gaps %q; want %d, %v, %v, %q",
+				tc.name, r.Lost, r.LossMS, r.LongestGapMS, got, tc.lost, tc.loss, tc.longest, tc.gaps)
 		}
 		if r.Sent != len(tc.pattern) || r.Answered != r.Sent-r.Lost {
 			t.Errorf("%s: sent %d, answered %d, lost %d", tc.name, r.Sent, r.Answered, r.Lost)
