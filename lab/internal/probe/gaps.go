@@ -36,7 +36,7 @@ type Report struct {
 	// more than between them: how long some questions were lost, although others
 	// were answered by another way. 0 if nothing was lost.
 	LossMS float64 `json:"loss_ms"`
-	Gaps         []Gap   `json:"gaps"` // those of at least the threshold, in order
+	Gaps   []Gap   `json:"gaps"` // those of at least the threshold, in order
 	// MaxSendDelayMS is how late the worst question left this machine: a gap
 	// of that size may be the prober's own.
 	MaxSendDelayMS float64    `json:"max_send_delay_ms"`
