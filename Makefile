@@ -42,9 +42,9 @@ lab-down: lab-bin ## Stop the lab cluster of lab-up and leave nothing behind
 ##@ Build
 
 .PHONY: build
-build: ## Build controller, speaker, demo and bench into bin/
+build: ## Build controller, speaker, kubectl plugin, demo and bench into bin/
 	@mkdir -p $(BIN)
-	$(GO_BUILD) -o $(BIN)/ ./controller ./speaker ./demo ./bench
+	$(GO_BUILD) -o $(BIN)/ ./controller ./speaker ./kubectl-clarion ./demo ./bench
 
 .PHONY: lab-bin
 lab-bin: ## Build bin/lab, the lab cluster (minutes the first time: it holds a whole Kubernetes)

@@ -34,6 +34,12 @@ func Connect(kubeconfig, userAgent string) (Clients, error) {
 	if err != nil {
 		return Clients{}, fmt.Errorf("read client configuration: %w", err)
 	}
+	return ConnectTo(cfg, userAgent)
+}
+
+// ConnectTo is Connect for a configuration that was read already. It does not change cfg.
+func ConnectTo(cfg *rest.Config, userAgent string) (Clients, error) {
+	cfg = rest.CopyConfig(cfg)
 	cfg.UserAgent = userAgent
 	cfg.QPS = -1 // client-go's default of 5 a second would take half an hour for 10,000 Services
 
