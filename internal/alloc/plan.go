@@ -4,7 +4,6 @@
 package alloc
 
 import (
-	"cmp"
 	"net/netip"
 	"slices"
 	"time"
@@ -142,32 +141,6 @@ func newSvc(in *lb.Service) svc {
 		s.primary = indexOf(in.Families[0])
 	}
 	return s
-}
-
-// byAge sorts Services by creation time, then key.
-func (p *planner) byAge(list []int32) {
-	type aged struct {
-		sec  int64
-		nsec int
-		i    int32
-	}
-	ages := make([]aged, len(list))
-	for n, i := range list {
-		t := p.svcs[i].Created
-		ages[n] = aged{t.Unix(), t.Nanosecond(), i}
-	}
-	slices.SortFunc(ages, func(a, b aged) int {
-		if a.sec != b.sec {
-			return cmp.Compare(a.sec, b.sec)
-		}
-		if a.nsec != b.nsec {
-			return cmp.Compare(a.nsec, b.nsec)
-		}
-		return cmp.Compare(a.i, b.i)
-	})
-	for n, a := range ages {
-		list[n] = a.i
-	}
 }
 
 // setAddrs gives a Service a list of addresses without allocating for each of them.
