@@ -5,8 +5,6 @@ package alloc
 
 import (
 	"slices"
-
-	"github.com/clarion-lb/clarion/internal/lb"
 )
 
 // use is one address that somebody has or that is held back.
@@ -18,9 +16,9 @@ type use struct {
 
 // extra is what only shared or held back addresses need.
 type extra struct {
-	more  []int32              // Services after the first
-	ports map[lb.Port]struct{} // ports of all of them, kept while there are two or more
-	holds []int32              // indexes into holds.list
+	more  []int32 // Services after the first
+	ports codes   // ports of all of them, kept while there are two or more
+	holds []int32 // indexes into holds.list
 }
 
 func (u *use) more() []int32 {
@@ -107,11 +105,10 @@ func (p *planner) join(u *use, i int32) {
 		return
 	}
 	x := u.detail()
-	if x.ports == nil {
-		x.ports = make(map[lb.Port]struct{})
-		addPorts(x.ports, p.svcs[u.user].Ports)
+	if len(x.more) == 0 {
+		x.ports.add(&p.groups, p.svcs[u.user].Ports)
 	}
-	addPorts(x.ports, p.svcs[i].Ports)
+	x.ports.add(&p.groups, p.svcs[i].Ports)
 	x.more = append(x.more, i)
 }
 
@@ -128,19 +125,12 @@ func (p *planner) leave(u *use, i int32) {
 	if u.extra == nil {
 		return
 	}
-	u.extra.ports = nil
+	u.extra.ports = u.extra.ports[:0]
 	if len(u.extra.more) > 0 {
-		u.extra.ports = make(map[lb.Port]struct{})
-		addPorts(u.extra.ports, p.svcs[u.user].Ports)
+		u.extra.ports.add(&p.groups, p.svcs[u.user].Ports)
 		for _, m := range u.extra.more {
-			addPorts(u.extra.ports, p.svcs[m].Ports)
+			u.extra.ports.add(&p.groups, p.svcs[m].Ports)
 		}
-	}
-}
-
-func addPorts(set map[lb.Port]struct{}, ports []lb.Port) {
-	for _, port := range ports {
-		set[port] = struct{}{}
 	}
 }
 
