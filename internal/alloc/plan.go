@@ -83,6 +83,7 @@ type svc struct {
 	*lb.Service
 	addrs   []netip.Addr // what it has now; kept ones first
 	kept    int          // how many of addrs it had before
+	own     *tier        // pools pinned to it, once they are known
 	home    int32        // the pool it was allocated from, or none
 	group   int32        // index of its sharing group, or none
 	ports   int32        // index of its set of ports, valid when group is

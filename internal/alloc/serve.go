@@ -13,8 +13,13 @@ import "net/netip"
 func (p *planner) serveAll() {
 	var queue []int32
 	for i := range p.svcs {
-		if p.svcs[i].want != nothing {
-			queue = append(queue, int32(i))
+		s := &p.svcs[i]
+		if s.want == nothing {
+			continue
+		}
+		queue = append(queue, int32(i))
+		if !s.asks {
+			p.ownTier(s)
 		}
 	}
 	p.byAge(queue)
