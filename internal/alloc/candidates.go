@@ -41,8 +41,8 @@ type candidates struct {
 	open     *tier
 	nobody   *tier
 	own      map[audience]*tier
-	last     audience // neighbours are often in the same
-	lastTier *tier    // of last, nil at first
+	last     audience       // neighbours are often in the same
+	lastTier *tier          // of last, nil at first
 	labels   []lb.Selectors // different ones of pinned
 	colocate bool           // some pool prefers to colocate
 	pools    int
