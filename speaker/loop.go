@@ -35,6 +35,7 @@ type loop struct {
 	members  *members.Members
 	links    *link.Watcher
 	wire     *wire.Wire
+	bgp      *advertiser
 	statuses *kube.L2StatusWriter
 	config   *kube.ConfigWriter
 	events   *kube.Events
@@ -44,6 +45,7 @@ type loop struct {
 	patience plan.Patience
 	again    *time.Timer                  // kicks when patience ends
 	last     atomic.Pointer[plan.Desired] // what was set last; the metrics read it
+	lastBGP  atomic.Pointer[plan.BGP]     // the same of BGP
 	waiting  lb.Reason
 	leaving  atomic.Bool // handing over before the end
 }
@@ -80,6 +82,7 @@ func (l *loop) pass() {
 	}
 	snapshot, problems := l.compiler.Compile(objects)
 	l.config.Set(kube.ConfigState("configReconcilerValid", problems))
+	l.advertise(plan.BGPForNode(l.node, snapshot), objects.Services)
 	desired, view := l.plan(snapshot)
 	if !desired.Known {
 		l.wait(desired.Waiting) // unknown is not empty: nothing is withdrawn or taken (I7)

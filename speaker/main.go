@@ -1,6 +1,9 @@
 // Copyright The Clarion Authors
 // SPDX-License-Identifier: Apache-2.0
 
+// A listening socket that Go makes for Multipath TCP takes no TCP MD5 key.
+//go:debug multipathtcp=0
+
 // Command speaker announces, on one node, the addresses of Services that this node owns. It runs
 // in the network namespace of the host and needs the capability NET_RAW.
 package main
@@ -12,6 +15,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
+	"sync"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -95,12 +99,16 @@ func assemble(ctx context.Context, o options, log *slog.Logger) (*program, error
 	if err != nil {
 		return nil, err
 	}
+	if err := l.newBGP(o); err != nil {
+		return nil, err
+	}
 	l.links = link.New(log, func(links []lb.Link) {
 		l.wire.SetLinks(links)
 		l.tellInterfaces(machine, links)
 		if bind := o.bind(); bind.IsValid() {
 			l.members.SetLinkUp(members.LinkUp(links, bind.Addr()))
 		}
+		l.bgp.kicked()
 		l.kicked()
 	})
 	l.config = kube.NewConfigWriter(log, clients.V1beta1, kube.SpeakerStateMeta(o.Namespace, o.node, owner))
@@ -164,6 +172,8 @@ func (p *program) run(stop context.Context) error {
 	g.Go("members", l.members.Run)
 	g.Go("wire", l.wire.Run)
 	g.Go("confirm", l.confirm)
+	g.Go("neighbours", l.bgp.watchNeighbours)
+	g.Go("advertise", l.bgp.Run)
 	g.Go("events", l.events.Run)
 	g.Go("layer 2 status", l.statuses.Run)
 	g.Go("configuration state", l.config.Run)
@@ -189,6 +199,9 @@ func (p *program) run(stop context.Context) error {
 func (p *program) handOver(ctx context.Context) {
 	begin := time.Now()
 	p.loop.leaving.Store(true) // no member any more, and answering until others do
+	var bgp sync.WaitGroup
+	bgp.Go(func() { p.loop.stopAdvertising(ctx) })
+	defer bgp.Wait()
 	goodbye, cancel := context.WithTimeout(ctx, goodbyeTimeout)
 	defer cancel()
 	if err := p.loop.members.Leave(goodbye); err != nil {

@@ -5,12 +5,14 @@ package main
 
 import (
 	"context"
+	"net/netip"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/clarion-lb/clarion/internal/l2"
 	"github.com/clarion-lb/clarion/internal/lb"
+	"github.com/clarion-lb/clarion/internal/plan"
 )
 
 // scrapeTimeout bounds how long a scrape waits for the packet loop.
@@ -24,6 +26,7 @@ type metrics struct {
 	loaded    *prometheus.Desc
 	stale     *prometheus.Desc
 	layer2    []layer2Metric
+	bgp       *bgpMetrics
 }
 
 type layer2Metric struct {
@@ -36,7 +39,7 @@ func newMetrics(l *loop) *metrics {
 		return layer2Metric{prometheus.NewDesc("metallb_layer2_"+name, help, []string{"ip"}, nil), of}
 	}
 	return &metrics{
-		loop: l,
+		loop: l, bgp: newBGPMetrics(l),
 		announced: prometheus.NewDesc("metallb_speaker_announced",
 			"1 for each address of a Service that this node announces.", []string{"service", "protocol", "node", "ip"}, nil),
 		loaded: prometheus.NewDesc("metallb_k8s_client_config_loaded_bool",
@@ -60,6 +63,14 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCo
 // Collect implements prometheus.Collector.
 func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(m.stale, prometheus.GaugeValue, 0)
+	m.bgp.Collect(ch)
+	if last := m.loop.lastBGP.Load(); last != nil {
+		for i := range last.Why {
+			if w := &last.Why[i]; len(w.Peers) > 0 {
+				m.gauge(ch, w.Service, plan.ProtocolBGP, w.Addr)
+			}
+		}
+	}
 	desired := m.loop.last.Load()
 	if desired == nil {
 		ch <- prometheus.MustNewConstMetric(m.loaded, prometheus.GaugeValue, 0)
@@ -68,7 +79,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(m.loaded, prometheus.GaugeValue, 1)
 	for _, a := range desired.L2 {
 		for _, k := range a.Services {
-			m.gauge(ch, k, a)
+			m.gauge(ch, k, plan.Layer2, a.Addr)
 		}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
@@ -85,7 +96,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-func (m *metrics) gauge(ch chan<- prometheus.Metric, service lb.Key, a lb.Announcement) {
+func (m *metrics) gauge(ch chan<- prometheus.Metric, service lb.Key, protocol string, addr netip.Addr) {
 	ch <- prometheus.MustNewConstMetric(m.announced, prometheus.GaugeValue, 1,
-		service.String(), "layer2", m.loop.node, a.Addr.String())
+		service.String(), protocol, m.loop.node, addr.String())
 }

@@ -5,6 +5,7 @@ package cluster
 
 import (
 	"cmp"
+	"maps"
 	"reflect"
 	"slices"
 
@@ -19,6 +20,7 @@ type peerTable struct {
 	profiles memo[profile]
 	secrets  memo[password]
 	listed   bool
+	unread   map[string]string
 
 	out      []lb.Peer
 	problems []lb.Problem
@@ -43,10 +45,11 @@ func (t *peerTable) update(o *Objects, nodes []lb.Node, nodesChanged bool) bool 
 	peers := update(&t.peers, o.BGPPeers, compilePeer, equalPeers)
 	profiles := update(&t.profiles, o.BFDProfiles, compileProfile, equalProfiles)
 	secrets := update(&t.secrets, o.Secrets, compileSecret, equalSecrets)
-	if len(peers)+len(profiles)+len(secrets) == 0 && t.listed == o.SecretsListed && !nodesChanged {
+	sameSecrets := len(secrets) == 0 && t.listed == o.SecretsListed && maps.Equal(t.unread, o.UnreadSecrets)
+	if len(peers)+len(profiles) == 0 && sameSecrets && !nodesChanged {
 		return false
 	}
-	t.listed = o.SecretsListed
+	t.listed, t.unread = o.SecretsListed, o.UnreadSecrets
 	t.rebuild(nodes)
 	return true
 }
@@ -92,6 +95,12 @@ func (t *peerTable) addPassword(r *report, p *peer, out *lb.Peer) bool {
 	}
 	const path = "spec.passwordSecret"
 	key := lb.Key{Namespace: p.key.Namespace, Name: p.secret}
+	if why, unread := t.unread[p.secret]; unread {
+		if why != "" {
+			r.reject(path, "secret %s cannot be read: %s", key, why)
+		}
+		return false
+	}
 	e, exists := t.secrets.byKey[key]
 	before := len(r.problems)
 	switch {

@@ -41,6 +41,9 @@ type Objects struct {
 	// is in a Secret is neither used nor found fault with; the controller leaves it at that.
 	Secrets       []*corev1.Secret
 	SecretsListed bool
+	// UnreadSecrets are the names of those that have not been read for all that, with what
+	// prevents it; "" while the answer is on its way. A peer that needs one waits for it.
+	UnreadSecrets map[string]string
 }
 
 // Settings are the flags that change what objects mean.

@@ -22,12 +22,13 @@ type Sources struct {
 	pools       Store[*v1beta1.IPAddressPool]
 	nodes       Store[*corev1.Node]
 	l2          Store[*v1beta1.L2Advertisement]
+	bgp         Store[*v1beta1.BGPAdvertisement]
+	peers       Store[*v1beta2.BGPPeer]
+	profiles    Store[*v1beta1.BFDProfile]
+	communities Store[*v1beta1.Community]
 	namespaces  *Store[*corev1.Namespace]          // controller only
-	bgp         *Store[*v1beta1.BGPAdvertisement]  // controller only
-	peers       *Store[*v1beta2.BGPPeer]           // controller only
-	profiles    *Store[*v1beta1.BFDProfile]        // controller only
-	communities *Store[*v1beta1.Community]         // controller only
 	slices      *Store[*discoveryv1.EndpointSlice] // speaker only
+	passwords   *passwords                         // speaker only
 }
 
 // WatchForAllocation watches what the controller decides on, Services, Namespaces and the pools
@@ -42,27 +43,12 @@ func WatchForAllocation(w *Watcher, c Clients, namespace string, settings cluste
 		Client: c.Builtin.CoreV1().RESTClient(), Resource: "namespaces",
 		Example: &corev1.Namespace{}, Strip: stripNamespace, Same: sameNamespace,
 	})
-	if err != nil {
-		return nil, err
-	}
-	bgp, err := Watch(w, config(c.V1beta1, "bgpadvertisements", namespace, &v1beta1.BGPAdvertisement{}))
-	if err != nil {
-		return nil, err
-	}
-	peers, err := Watch(w, config(c.V1beta2, "bgppeers", namespace, &v1beta2.BGPPeer{}))
-	if err != nil {
-		return nil, err
-	}
-	profiles, err := Watch(w, config(c.V1beta1, "bfdprofiles", namespace, &v1beta1.BFDProfile{}))
-	if err != nil {
-		return nil, err
-	}
-	communities, err := Watch(w, config(c.V1beta1, "communities", namespace, &v1beta1.Community{}))
-	s.namespaces, s.bgp, s.peers, s.profiles, s.communities = &namespaces, &bgp, &peers, &profiles, &communities
+	s.namespaces = &namespaces
 	return s, err
 }
 
-// WatchForAnnouncement watches what a speaker decides on.
+// WatchForAnnouncement watches what a speaker decides on. Of the Secrets it reads those that a
+// BGPPeer names, one by one, so that it needs no right to read the others.
 func WatchForAnnouncement(w *Watcher, c Clients, namespace string, settings cluster.Settings) (*Sources, error) {
 	s := &Sources{settings: settings}
 	if err := s.watchCommon(w, c, namespace); err != nil {
@@ -73,6 +59,7 @@ func WatchForAnnouncement(w *Watcher, c Clients, namespace string, settings clus
 		Example: &discoveryv1.EndpointSlice{}, Strip: stripEndpointSlice,
 	})
 	s.slices = &slices
+	s.passwords = newPasswords(w, c.Builtin.CoreV1().RESTClient(), namespace)
 	return s, err
 }
 
@@ -101,6 +88,26 @@ func (s *Sources) watchCommon(w *Watcher, c Clients, namespace string) (err erro
 		Client: c.Builtin.CoreV1().RESTClient(), Resource: "nodes",
 		Example: &corev1.Node{}, Strip: stripNode, Same: sameNode,
 	})
+	if err != nil {
+		return err
+	}
+	return s.watchBGP(w, c, namespace)
+}
+
+func (s *Sources) watchBGP(w *Watcher, c Clients, namespace string) (err error) {
+	s.bgp, err = Watch(w, config(c.V1beta1, "bgpadvertisements", namespace, &v1beta1.BGPAdvertisement{}))
+	if err != nil {
+		return err
+	}
+	s.peers, err = Watch(w, config(c.V1beta2, "bgppeers", namespace, &v1beta2.BGPPeer{}))
+	if err != nil {
+		return err
+	}
+	s.profiles, err = Watch(w, config(c.V1beta1, "bfdprofiles", namespace, &v1beta1.BFDProfile{}))
+	if err != nil {
+		return err
+	}
+	s.communities, err = Watch(w, config(c.V1beta1, "communities", namespace, &v1beta1.Community{}))
 	return err
 }
 
@@ -115,10 +122,10 @@ func (s *Sources) Missing() string {
 		{"l2advertisements", s.l2.Synced},
 		{"nodes", s.nodes.Synced},
 		{"namespaces", syncedOrUnused(s.namespaces)},
-		{"bgpadvertisements", syncedOrUnused(s.bgp)},
-		{"bgppeers", syncedOrUnused(s.peers)},
-		{"bfdprofiles", syncedOrUnused(s.profiles)},
-		{"communities", syncedOrUnused(s.communities)},
+		{"bgpadvertisements", s.bgp.Synced},
+		{"bgppeers", s.peers.Synced},
+		{"bfdprofiles", s.profiles.Synced},
+		{"communities", s.communities.Synced},
 		{"endpointslices", syncedOrUnused(s.slices)},
 	} {
 		if !k.synced() {
@@ -140,12 +147,16 @@ func (s *Sources) Objects() (o cluster.Objects, known bool) {
 	o.Nodes = s.nodes.List()
 	o.L2Advertisements = s.l2.List()
 	o.Namespaces = listOrNone(s.namespaces)
-	o.BGPAdvertisements = listOrNone(s.bgp)
-	o.BGPPeers = listOrNone(s.peers)
-	o.BFDProfiles = listOrNone(s.profiles)
-	o.Communities = listOrNone(s.communities)
+	o.BGPAdvertisements = s.bgp.List()
+	o.BGPPeers = s.peers.List()
+	o.BFDProfiles = s.profiles.List()
+	o.Communities = s.communities.List()
 	o.EndpointSlices = listOrNone(s.slices)
 	o.EndpointSlicesListed = s.slices != nil
+	if s.passwords != nil {
+		o.Secrets, o.UnreadSecrets = s.passwords.named(o.BGPPeers)
+		o.SecretsListed = true
+	}
 	return o, true
 }
 

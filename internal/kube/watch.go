@@ -13,6 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 	toolscache "k8s.io/client-go/tools/cache"
@@ -25,6 +26,7 @@ type Watcher struct {
 	log       *slog.Logger
 	kick      func()
 	informers []toolscache.SharedIndexInformer
+	later     []func(context.Context) // run informers of their own
 }
 
 // NewWatcher returns a Watcher without informers; Watch adds them, Run starts them.
@@ -68,15 +70,32 @@ type Source[T runtime.Object] struct {
 	Resource  string // plural, lower case
 	Namespace string // "" for all
 	Labels    string // label selector; "" for all
+	Name      string // of the one object to watch; "" for all
 	Example   T
 	Strip     func(T)               // drops what the program never reads, to save memory
 	Same      func(old, new T) bool // optional: changes that nobody looks at cause no kick
+	Broken    func(error)           // optional: told why a watch could not begin or has ended
 }
 
 // Watch adds an informer for one kind. Call it before Run.
 func Watch[T runtime.Object](w *Watcher, src Source[T]) (Store[T], error) {
+	inf, err := newInformer(w, src)
+	if err != nil {
+		return Store[T]{}, fmt.Errorf("watch %s: %w", src.Resource, err)
+	}
+	w.informers = append(w.informers, inf)
+	return Store[T]{informer: inf}, nil
+}
+
+// newInformer builds an informer that somebody else runs.
+func newInformer[T runtime.Object](w *Watcher, src Source[T]) (toolscache.SharedIndexInformer, error) {
 	lw := toolscache.NewFilteredListWatchFromClient(src.Client, src.Resource, src.Namespace,
-		func(o *metav1.ListOptions) { o.LabelSelector = src.Labels })
+		func(o *metav1.ListOptions) {
+			o.LabelSelector = src.Labels
+			if src.Name != "" {
+				o.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, src.Name).String()
+			}
+		})
 	inf := toolscache.NewSharedIndexInformer(lw, src.Example, 0, toolscache.Indexers{})
 	if err := inf.SetTransform(func(o any) (any, error) {
 		if t, ok := o.(T); ok {
@@ -84,12 +103,15 @@ func Watch[T runtime.Object](w *Watcher, src Source[T]) (Store[T], error) {
 		}
 		return o, nil
 	}); err != nil {
-		return Store[T]{}, fmt.Errorf("watch %s: %w", src.Resource, err)
+		return nil, fmt.Errorf("set transformation: %w", err)
 	}
 	if err := inf.SetWatchErrorHandler(func(_ *toolscache.Reflector, err error) {
 		w.watchError(src.Resource, err)
+		if src.Broken != nil {
+			src.Broken(err)
+		}
 	}); err != nil {
-		return Store[T]{}, fmt.Errorf("watch %s: %w", src.Resource, err)
+		return nil, fmt.Errorf("set error handler: %w", err)
 	}
 	if _, err := inf.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
 		AddFunc:    func(any) { w.kick() },
@@ -100,10 +122,9 @@ func Watch[T runtime.Object](w *Watcher, src Source[T]) (Store[T], error) {
 			}
 		},
 	}); err != nil {
-		return Store[T]{}, fmt.Errorf("watch %s: %w", src.Resource, err)
+		return nil, fmt.Errorf("add event handler: %w", err)
 	}
-	w.informers = append(w.informers, inf)
-	return Store[T]{informer: inf}, nil
+	return inf, nil
 }
 
 func (src Source[T]) changed(before, after any) bool {
@@ -145,6 +166,9 @@ func (w *Watcher) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	for _, inf := range w.informers {
 		wg.Go(func() { inf.RunWithContext(ctx) })
+	}
+	for _, run := range w.later {
+		wg.Go(func() { run(ctx) })
 	}
 	wg.Go(func() { w.kickWhenSynced(ctx) })
 	wg.Wait()

@@ -32,6 +32,7 @@ const (
 	NoEndpoints                 Reason = "noEndpoints"
 	NoLocalEndpoints            Reason = "noLocalEndpoints"
 	NoPool                      Reason = "noPool"
+	NoPeer                      Reason = "noPeer"    // no BGP peer of the node gets it
 	NoSpeaker                   Reason = "noSpeaker" // no live speaker on the node
 	NoInterface                 Reason = "noUsableInterface"
 	Withdrawn                   Reason = "withdrawn"

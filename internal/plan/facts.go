@@ -95,16 +95,13 @@ func newFacts(self string, s lb.Snapshot, v lb.View, e *elect.Elector) *facts {
 		f.ads[i] = resolve(&s.L2[i], s.Nodes)
 	}
 	for i := range s.Pools {
-		for _, r := range s.Pools[i].Ranges {
-			f.spans = append(f.spans, span{r, i})
-		}
 		for k := range s.L2 {
 			if slices.Contains(s.L2[k].Pools, s.Pools[i].Name) {
 				f.adsOf[i] = append(f.adsOf[i], k)
 			}
 		}
 	}
-	slices.SortFunc(f.spans, func(a, b span) int { return a.First.Compare(b.First) })
+	f.spans = spansOf(s.Pools)
 	return f
 }
 
@@ -144,15 +141,30 @@ func resolve(a *lb.L2Advertisement, nodes []lb.Node) ad {
 
 // poolOf returns the pool that holds an address. Whether the pool would hand the address out
 // today does not matter: it is in use.
-func (f *facts) poolOf(addr netip.Addr) (int, bool) {
-	i, found := slices.BinarySearchFunc(f.spans, addr, func(s span, a netip.Addr) int { return s.First.Compare(a) })
+func (f *facts) poolOf(addr netip.Addr) (int, bool) { return poolAt(f.spans, addr) }
+
+// poolAt is poolOf for spans.
+func poolAt(spans []span, addr netip.Addr) (int, bool) {
+	i, found := slices.BinarySearchFunc(spans, addr, func(s span, a netip.Addr) int { return s.First.Compare(a) })
 	if !found {
 		i--
 	}
-	if i < 0 || !f.spans[i].Contains(addr) {
+	if i < 0 || !spans[i].Contains(addr) {
 		return 0, false
 	}
-	return f.spans[i].pool, true
+	return spans[i].pool, true
+}
+
+// spansOf returns the ranges of all pools, sorted.
+func spansOf(pools []lb.Pool) []span {
+	var out []span
+	for i := range pools {
+		for _, r := range pools[i].Ranges {
+			out = append(out, span{r, i})
+		}
+	}
+	slices.SortFunc(out, func(a, b span) int { return a.First.Compare(b.First) })
+	return out
 }
 
 // classOf returns the class of a Service for an address of a pool, nil when no advertisement

@@ -102,6 +102,11 @@ func unknown(s lb.Snapshot, v lb.View) lb.Reason {
 	if !v.Known {
 		return lb.MembershipUnknown
 	}
+	return clusterUnknown(s)
+}
+
+// clusterUnknown returns ClusterUnknown while the snapshot lacks something.
+func clusterUnknown(s lb.Snapshot) lb.Reason {
 	if len(s.Nodes) == 0 {
 		return lb.ClusterUnknown
 	}

@@ -9,8 +9,8 @@ import (
 	"github.com/clarion-lb/clarion/internal/lb"
 )
 
-// layer2 is MetalLB's word for the protocol, used in events and metrics.
-const layer2 = "layer2"
+// Layer2 is MetalLB's word for the protocol, used in events and metrics.
+const Layer2 = "layer2"
 
 // Event is a Kubernetes event that a change deserves.
 type Event struct {
@@ -56,21 +56,21 @@ func Transitions(prev, next Desired) []Event {
 func assigned(service lb.Key, self string) Event {
 	return Event{
 		Service: service, Reason: lb.NodeAssigned,
-		Message: fmt.Sprintf("announcing from node %q with protocol %q", self, layer2),
+		Message: fmt.Sprintf("announcing from node %q with protocol %q", self, Layer2),
 	}
 }
 
 func withdrawn(e *Explanation, self string) Event {
 	return Event{
 		Service: e.Service, Reason: lb.Withdrawn,
-		Message: fmt.Sprintf("no longer announcing from node %q with protocol %q: %s", self, layer2, e.Text()),
+		Message: fmt.Sprintf("no longer announcing from node %q with protocol %q: %s", self, Layer2, e.Text()),
 	}
 }
 
 func failed(e *Explanation, self string) Event {
 	return Event{
 		Service: e.Service, Warning: true, Reason: lb.AnnounceFailed,
-		Message: fmt.Sprintf("the interfaces specified by LB IP %q doesn't exist in assigned node %q with protocol %q", e.Addr, self, layer2),
+		Message: fmt.Sprintf("the interfaces specified by LB IP %q doesn't exist in assigned node %q with protocol %q", e.Addr, self, Layer2),
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
@@ -51,6 +52,12 @@ type Manager struct {
 	// and that thread must not wait with them.
 	want   atomic.Pointer[[]bfd.Target]
 	status atomic.Pointer[[]Status]
+
+	first chan struct{} // closed when there is something to watch
+	once  sync.Once
+
+	users  sync.Mutex // never taken by the thread of Run
+	wanted map[string][]bfd.Target
 }
 
 // New returns a Manager without sessions; Run serves it.
@@ -59,14 +66,17 @@ func New(o Options) (*Manager, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create eventfd: %w", err)
 	}
-	return &Manager{log: o.Log, kick: o.Kick, wake: fd}, nil
+	return &Manager{log: o.Log, kick: o.Kick, wake: fd, first: make(chan struct{})}, nil
 }
 
-// Set hands over all targets. It returns at once; the same targets again change nothing.
+// Set hands over all targets. A program with several Users calls theirs instead. It returns at once; the same targets again change nothing.
 func (m *Manager) Set(want []bfd.Target) {
 	want = slices.Clone(want)
 	slices.SortFunc(want, func(a, b bfd.Target) int { return strings.Compare(a.Name, b.Name) })
 	m.want.Store(&want)
+	if len(want) > 0 {
+		m.once.Do(func() { close(m.first) })
+	}
 	m.signal()
 }
 
@@ -84,8 +94,14 @@ func (m *Manager) Observe() []Status {
 var ErrRestart = errors.New("speaker restarts")
 
 // Run serves the sessions until ctx ends; then it tells the neighbours that they are
-// administratively down, which is no failure to them (RFC 5882 4.1), except for ErrRestart.
+// administratively down, which is no failure to them (RFC 5882 4.1), except for ErrRestart. It
+// takes no thread before there is a first target.
 func (m *Manager) Run(ctx context.Context) error {
+	select {
+	case <-m.first:
+	case <-ctx.Done():
+		return nil
+	}
 	runtime.LockOSThread() // and never unlocked: the thread keeps its priority, so it must end with us
 	if err := goFirst(); err != nil {
 		m.log.Warn("BFD may raise false alarms when this node is overloaded: give the speaker CAP_SYS_NICE", "err", err)
