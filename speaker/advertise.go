@@ -19,7 +19,7 @@ import (
 // newBGP makes the parts for BGP, which cost nothing until there is a peer.
 func (l *loop) newBGP(o options) error {
 	a := &advertiser{
-		log: l.log, kick: make(chan struct{}, 1), observed: func(observedBGP) {},
+		log: l.log, kick: make(chan struct{}, 1), observed: l.reportSessions,
 		// The links are asked for at each look, after they have been made.
 		links: func() ([]lb.Link, bool) { return l.links.Links() },
 	}
@@ -45,7 +45,13 @@ func (l *loop) advertise(next plan.BGP, services []*corev1.Service) {
 	}
 	l.bgp.Set(bgp.Want{Peers: next.Peers})
 	l.lastBGP.Store(&next)
+	l.bgpStatuses.SetServices(next)
 	l.tell(plan.BGPTransitions(prev, next), services)
+}
+
+// reportSessions hands on how the sessions are.
+func (l *loop) reportSessions(seen observedBGP) {
+	l.bgpStatuses.SetSessions(plan.SessionStates(l.node, seen.Sessions, seen.status()))
 }
 
 // stopAdvertising ends the sessions. Peers that keep the routes of a restarting neighbour do so,

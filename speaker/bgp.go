@@ -66,6 +66,15 @@ type observedBGP struct {
 	BFD      []udp.Status
 }
 
+// status returns what BFD knows by the name of the peer.
+func (o observedBGP) status() map[string]bfd.Status {
+	out := make(map[string]bfd.Status, len(o.BFD))
+	for _, s := range o.BFD {
+		out[s.Target.Name] = s.Session
+	}
+	return out
+}
+
 // gobgpRouter opens the engine.
 func gobgpRouter(log *slog.Logger, routerID netip.Addr, kick func()) func(int) (bgp.Router, error) {
 	return func(peers int) (bgp.Router, error) {
@@ -126,14 +135,10 @@ func (a *advertiser) look(ctx context.Context, now time.Time) time.Duration {
 		a.log.Warn("observe BGP sessions", "error", err)
 		return lookEvery
 	}
-	watched := a.watch.Observe()
-	status := make(map[string]bfd.Status, len(watched))
-	for _, s := range watched {
-		status[s.Target.Name] = s.Session
-	}
-	gated := bgp.Gate(want, state, status, now)
+	seen := observedBGP{Sessions: state.Sessions, BFD: a.watch.Observe()}
+	gated := bgp.Gate(want, state, seen.status(), now)
 	a.watch.Set(gated.Targets)
-	a.note(router.Set(ctx, gated.Want), observedBGP{Sessions: state.Sessions, BFD: watched})
+	a.note(router.Set(ctx, gated.Want), seen)
 	next := lookEvery
 	if !gated.Again.IsZero() {
 		next = min(next, max(gated.Again.Sub(now), time.Millisecond))

@@ -30,15 +30,16 @@ type loop struct {
 	bindPort uint16
 	kick     chan struct{}
 
-	sources  *kube.Sources
-	speakers *kube.Speakers // nil without membership
-	members  *members.Members
-	links    *link.Watcher
-	wire     *wire.Wire
-	bgp      *advertiser
-	statuses *kube.L2StatusWriter
-	config   *kube.ConfigWriter
-	events   *kube.Events
+	sources     *kube.Sources
+	speakers    *kube.Speakers // nil without membership
+	members     *members.Members
+	links       *link.Watcher
+	wire        *wire.Wire
+	bgp         *advertiser
+	statuses    *kube.L2StatusWriter
+	bgpStatuses *kube.BGPStatusWriter
+	config      *kube.ConfigWriter
+	events      *kube.Events
 
 	compiler cluster.Compiler
 	planner  plan.Planner

@@ -132,6 +132,10 @@ func (l *loop) watch(w *kube.Watcher, c kube.Clients, o options, owner []metav1.
 		l.speakers = &speakers
 	}
 	l.statuses, err = kube.NewL2StatusWriter(w, c, o.Namespace, owner, l.log)
+	if err != nil {
+		return err
+	}
+	l.bgpStatuses, err = kube.NewBGPStatusWriter(w, c, kube.Reporter{Log: l.log, Namespace: o.Namespace, Node: o.node, Owner: owner})
 	return err
 }
 
@@ -176,6 +180,8 @@ func (p *program) run(stop context.Context) error {
 	g.Go("advertise", l.bgp.Run)
 	g.Go("events", l.events.Run)
 	g.Go("layer 2 status", l.statuses.Run)
+	g.Go("BGP status", l.bgpStatuses.RunServices)
+	g.Go("session status", l.bgpStatuses.RunSessions)
 	g.Go("configuration state", l.config.Run)
 	g.Go("announce", func(ctx context.Context) error {
 		both, cancel := context.WithCancel(ctx)

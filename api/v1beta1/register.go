@@ -27,6 +27,7 @@ func AddToScheme(s *runtime.Scheme) error {
 		&BFDProfile{}, &BFDProfileList{},
 		&BGPAdvertisement{}, &BGPAdvertisementList{},
 		&BGPPeer{}, &BGPPeerList{},
+		&BGPSessionState{}, &BGPSessionStateList{},
 		&Community{}, &CommunityList{},
 		&ConfigurationState{}, &ConfigurationStateList{},
 		&IPAddressPool{}, &IPAddressPoolList{},

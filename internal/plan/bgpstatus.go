@@ -8,7 +8,9 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"time"
 
+	"github.com/clarion-lb/clarion/internal/bfd"
 	"github.com/clarion-lb/clarion/internal/bgp"
 	"github.com/clarion-lb/clarion/internal/lb"
 )
@@ -116,4 +118,37 @@ func (w *Advertised) Text() string {
 		e := Explanation{Reason: w.Reason}
 		return e.Text()
 	}
+}
+
+// SessionState is the content of one BGPSessionState object.
+type SessionState struct {
+	Name          string // follows from Node and BGPPeer
+	Node, BGPPeer string
+	Peer, VRF     string
+	BGP, BFD      string
+	Reason        lb.Reason
+	Message       string
+	Since         time.Time
+}
+
+// SessionStates returns what a node reports of its sessions. watched are the states of BFD by
+// the name of the peer.
+func SessionStates(node string, sessions []bgp.Session, watched map[string]bfd.Status) []SessionState {
+	out := make([]SessionState, 0, len(sessions))
+	for i := range sessions {
+		s := &sessions[i]
+		h := sha256.Sum256([]byte(node + "/" + s.Name))
+		state := SessionState{
+			Name: "session-" + hex.EncodeToString(h[:10]), Node: node, BGPPeer: s.Name, Peer: s.Link, VRF: s.VRF,
+			BGP: string(s.Phase), BFD: "N/A", Reason: s.Reason, Message: s.Detail, Since: s.Since,
+		}
+		if s.Address.IsValid() {
+			state.Peer = s.Address.String()
+		}
+		if b, found := watched[s.Name]; found {
+			state.BFD = b.State.String()
+		}
+		out = append(out, state)
+	}
+	return out
 }

@@ -1,0 +1,176 @@
+// Copyright The Clarion Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+
+	"github.com/clarion-lb/clarion/internal/cluster"
+	"github.com/clarion-lb/clarion/internal/daemon"
+)
+
+// objectPause is how long a writer lets things settle before a round. Status objects are for
+// people to read; they must not compete with the Service writes of a mass change.
+const objectPause = time.Second
+
+// objectGap is the least time between the writes of two objects: every node has one for each
+// Service, and together they could keep the API server busy.
+const objectGap = 5 * time.Millisecond
+
+// objectWriter keeps the status objects of one kind that this node writes. It looks at those with
+// the node's label only, so that a speaker does not watch what all the others write.
+type objectWriter[T cluster.Object] struct {
+	log      *slog.Logger
+	client   rest.Interface
+	resource string
+	meta     metav1.ObjectMeta // namespace, owner and label of all objects
+	stored   Store[T]
+	same     func(a, b T) bool // compares what is reported
+	wake     chan struct{}
+
+	mu     sync.Mutex
+	wanted func() []T // nil while nothing is known
+}
+
+// newObjectWriter returns a writer of objects of the node in the namespace, owned by this
+// speaker's Pod, that wants nothing yet.
+func newObjectWriter[T cluster.Object](w *Watcher, client rest.Interface, resource string, o Reporter, example T, same func(a, b T) bool) (*objectWriter[T], error) {
+	out := &objectWriter[T]{
+		log: o.Log, client: client, resource: resource, same: same, wake: make(chan struct{}, 1),
+		meta: metav1.ObjectMeta{
+			Namespace: o.Namespace, OwnerReferences: o.Owner, Labels: map[string]string{labelStatusNode: o.Node},
+		},
+	}
+	stored, err := Watch(w, Source[T]{
+		Client: client, Resource: resource, Namespace: o.Namespace, Labels: labelStatusNode + "=" + o.Node,
+		Example: example, Strip: stripManaged[T],
+		Same: func(_, _ T) bool { return true }, // an output: that it changed is no reason to plan anew
+	})
+	out.stored = stored
+	return out, err
+}
+
+// Reporter is the speaker that reports.
+type Reporter struct {
+	Log             *slog.Logger
+	Namespace, Node string
+	Owner           []metav1.OwnerReference // its Pod
+}
+
+// metaOf is the identity of one object.
+func (w *objectWriter[T]) metaOf(name string, labels map[string]string) metav1.ObjectMeta {
+	out := *w.meta.DeepCopy()
+	out.Name = name
+	for k, v := range labels {
+		out.Labels[k] = v
+	}
+	return out
+}
+
+// set says which objects shall exist from now on. They are made when it is time to write.
+func (w *objectWriter[T]) set(wanted func() []T) {
+	w.mu.Lock()
+	w.wanted = wanted
+	w.mu.Unlock()
+	wake(w.wake)
+}
+
+// Run writes until ctx ends.
+func (w *objectWriter[T]) Run(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-w.wake:
+		}
+		if daemon.Sleep(ctx, objectPause) != nil {
+			return nil
+		}
+		if err := w.round(ctx); err != nil && ctx.Err() == nil {
+			w.log.Warn("write status objects; trying again", "resource", w.resource, "error", err)
+			wake(w.wake)
+		}
+	}
+}
+
+// round makes the stored objects the wanted ones. Nothing is deleted before they are known.
+func (w *objectWriter[T]) round(ctx context.Context) error {
+	w.mu.Lock()
+	wanted := w.wanted
+	w.mu.Unlock()
+	if wanted == nil || !w.stored.Synced() {
+		return nil
+	}
+	stored := map[string]T{}
+	for _, s := range w.stored.List() {
+		stored[s.GetName()] = s
+	}
+	var errs []error
+	for _, o := range wanted() {
+		s, exists := stored[o.GetName()]
+		delete(stored, o.GetName())
+		if exists && w.same(s, o) && reflect.DeepEqual(s.GetOwnerReferences(), o.GetOwnerReferences()) {
+			continue
+		}
+		errs = append(errs, w.put(ctx, o, s, exists), daemon.Sleep(ctx, objectGap))
+	}
+	for name := range stored {
+		err := w.request(w.client.Delete()).Name(name).Do(ctx).Error()
+		if err != nil && !apierrors.IsNotFound(err) {
+			errs = append(errs, fmt.Errorf("delete %s: %w", name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// put makes one object right. Status is a subresource, so that takes two requests for a new
+// object, and for one whose owner was the Pod before this one.
+func (w *objectWriter[T]) put(ctx context.Context, want, stored T, exists bool) error {
+	name := want.GetName()
+	if !exists {
+		stored, _ = want.DeepCopyObject().(T)
+		err := w.request(w.client.Post()).Body(want).Do(ctx).Into(stored)
+		if apierrors.IsAlreadyExists(err) {
+			err = w.request(w.client.Get()).Name(name).Do(ctx).Into(stored)
+		}
+		if err != nil {
+			return fmt.Errorf("create %s: %w", name, err)
+		}
+	}
+	out, _ := want.DeepCopyObject().(T)
+	out.SetResourceVersion(stored.GetResourceVersion())
+	if !reflect.DeepEqual(stored.GetOwnerReferences(), want.GetOwnerReferences()) {
+		answer, _ := want.DeepCopyObject().(T)
+		if err := w.request(w.client.Put()).Name(name).Body(out).Do(ctx).Into(answer); err != nil {
+			return ignoreConflict(fmt.Errorf("update owner of %s: %w", name, err))
+		}
+		out.SetResourceVersion(answer.GetResourceVersion())
+	}
+	if err := w.request(w.client.Put()).Name(name).SubResource("status").Body(out).Do(ctx).Error(); err != nil {
+		return ignoreConflict(fmt.Errorf("update status of %s: %w", name, err))
+	}
+	return nil
+}
+
+func (w *objectWriter[T]) request(r *rest.Request) *rest.Request {
+	return r.Namespace(w.meta.Namespace).Resource(w.resource)
+}
+
+// ignoreConflict drops the error that says that our own copy is old: it will be right soon.
+func ignoreConflict(err error) error {
+	if apierrors.IsConflict(err) {
+		return nil
+	}
+	return err
+}
