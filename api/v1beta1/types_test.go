@@ -47,7 +47,7 @@ func TestEveryKindIsRegistered(t *testing.T) {
 	slices.Sort(got)
 	var want []string
 	for _, k := range []string{
-		"BFDProfile", "BGPAdvertisement", "BGPPeer", "Community", "ConfigurationState",
+		"BFDProfile", "BGPAdvertisement", "BGPPeer", "BGPSessionState", "Community", "ConfigurationState",
 		"IPAddressPool", "L2Advertisement", "ServiceBGPStatus", "ServiceL2Status",
 	} {
 		want = append(want, "metallb.io/v1beta1 "+k, "metallb.io/v1beta1 "+k+"List")

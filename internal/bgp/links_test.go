@@ -1,0 +1,82 @@
+// Copyright The Clarion Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package bgp
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/clarion-lb/clarion/internal/lb"
+)
+
+func TestSessionsAreHeldWhileTheirLinkIsDown(t *testing.T) {
+	up := func(name string, prefixes ...string) lb.Link { return linkOf(name, true, prefixes) }
+	down := func(name string, prefixes ...string) lb.Link { return linkOf(name, false, prefixes) }
+	numbered := lb.Peer{Address: netip.MustParseAddr("192.0.2.1")}
+	for name, c := range map[string]struct {
+		peer  lb.Peer
+		links []lb.Link
+		want  lb.Reason
+	}{
+		"connected, with carrier":              {numbered, []lb.Link{up("eth0", "192.0.2.9/24")}, ""},
+		"connected, without carrier":           {numbered, []lb.Link{down("eth0", "192.0.2.9/24")}, LinkDown},
+		"connected twice, one with carrier":    {numbered, []lb.Link{down("eth0", "192.0.2.9/24"), up("eth1", "192.0.2.8/24")}, ""},
+		"not connected":                        {numbered, []lb.Link{down("eth0", "198.51.100.9/24")}, ""},
+		"unnumbered, with carrier":             {lb.Peer{Interface: "eth0"}, []lb.Link{up("eth0")}, ""},
+		"unnumbered, without carrier":          {lb.Peer{Interface: "eth0"}, []lb.Link{down("eth0")}, LinkDown},
+		"unnumbered, link is gone":             {lb.Peer{Interface: "eth0"}, []lb.Link{up("eth1")}, LinkDown},
+		"in a VRF that is down":                {lb.Peer{Address: numbered.Address, VRF: "red"}, []lb.Link{down("red"), up("eth0", "192.0.2.9/24")}, LinkDown},
+		"in a VRF, the address elsewhere down": {lb.Peer{Address: numbered.Address, VRF: "red"}, []lb.Link{up("red")}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := Want{Peers: []PeerWant{{Peer: c.peer}}}
+			if got := OnLinks(in, c.links).Peers[0].Hold; got != c.want {
+				t.Errorf("hold %q, want %q", got, c.want)
+			}
+			if in.Peers[0].Hold != "" {
+				t.Error("the argument was changed")
+			}
+		})
+	}
+}
+
+func linkOf(name string, carrier bool, prefixes []string) lb.Link {
+	l := lb.Link{Name: name, Carrier: carrier}
+	for _, p := range prefixes {
+		l.Prefixes = append(l.Prefixes, netip.MustParsePrefix(p))
+	}
+	return l
+}
+
+func TestOnlyPeersThatLoseRoutesAreWarned(t *testing.T) {
+	route := lb.Route{Prefix: netip.MustParsePrefix("192.0.2.1/32")}
+	want := Want{Peers: []PeerWant{
+		{Peer: lb.Peer{Name: "keeps", GracefulRestart: true}, Routes: []lb.Route{route}},
+		{Peer: lb.Peer{Name: "loses"}, Routes: []lb.Route{route}},
+	}}
+	warned := func(restart bool) (out []string) {
+		for _, p := range ShuttingDown(want, restart).Peers {
+			if len(p.Routes[0].Communities) == 1 && p.Routes[0].Communities[0] == lb.GracefulShutdown() {
+				out = append(out, p.Peer.Name)
+			}
+		}
+		return out
+	}
+	if got := warned(true); len(got) != 1 || got[0] != "loses" {
+		t.Errorf("restart warns %v", got)
+	}
+	if got := warned(false); len(got) != 2 {
+		t.Errorf("the end warns %v", got)
+	}
+	if withdraws, leaves := Ending(want, true); !withdraws || !leaves {
+		t.Errorf("restart: withdraws %v, leaves %v", withdraws, leaves)
+	}
+	if withdraws, leaves := Ending(want, false); !withdraws || leaves {
+		t.Errorf("end: withdraws %v, leaves %v", withdraws, leaves)
+	}
+	want.Peers = want.Peers[:1]
+	if withdraws, leaves := Ending(want, true); withdraws || !leaves {
+		t.Errorf("restart with patient peers: withdraws %v, leaves %v", withdraws, leaves)
+	}
+}
