@@ -42,41 +42,20 @@ func (u *use) detail() *extra {
 	return u.extra
 }
 
-// ledger is who is on which address. Its size is that of what is used, not of the pools: only
-// as many addresses as there may be users have a place in dense, all others are in sparse.
+// ledger is who is on which address. Its size is that of what is used, not of the pools.
 type ledger struct {
-	uses   []use
-	dense  []int32 // 1 + index into uses, or 0; each small span has a stretch
-	sparse map[key]int32
+	uses []use
+	book
 }
 
-// newLedger gives spans a stretch of dense while they are few and small, which makes up for
-// hashing in the common case and changes nothing else.
 func newLedger(p *pools, services int) ledger {
-	l := ledger{uses: make([]use, 0, services), sparse: make(map[key]int32)}
-	room := int64(2*services + 1024)
-	total := uint64(0)
-	for n := range p.spans {
-		s := &p.spans[n]
-		if size := s.width(); size <= room {
-			s.dense, s.stretch = true, total
-			total += uint64(size)
-			room -= size
-		}
-	}
-	l.dense = make([]int32, total)
-	return l
+	return ledger{uses: make([]use, 0, services), book: newBook(p, services)}
 }
 
 // find returns the use of an address, nil when there is none. The pointer is valid until the
 // next call of entry.
 func (p *planner) find(at place) *use {
-	var n int32
-	if s := &p.spans[at.span]; s.dense {
-		n = p.dense[s.stretch+at.key.lo-s.first.lo]
-	} else {
-		n = p.sparse[at.key]
-	}
+	n := p.look(&p.spans[at.span], at)
 	if n == 0 {
 		return nil
 	}
@@ -85,17 +64,12 @@ func (p *planner) find(at place) *use {
 
 // entry returns the use of an address and makes one if needed.
 func (p *planner) entry(at place) *use {
-	if u := p.find(at); u != nil {
-		return u
+	n := p.slot(&p.spans[at.span], at)
+	if *n == 0 {
+		p.uses = append(p.uses, use{at: at, user: none})
+		*n = int32(len(p.uses))
 	}
-	p.uses = append(p.uses, use{at: at, user: none})
-	n := int32(len(p.uses))
-	if s := &p.spans[at.span]; s.dense {
-		p.dense[s.stretch+at.key.lo-s.first.lo] = n
-	} else {
-		p.sparse[at.key] = n
-	}
-	return &p.uses[n-1]
+	return &p.uses[*n-1]
 }
 
 // join puts a Service on an address, without asking whether it may be there.

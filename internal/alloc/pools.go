@@ -6,6 +6,7 @@ package alloc
 import (
 	"cmp"
 	"encoding/binary"
+	"math/bits"
 	"net/netip"
 	"slices"
 	"sort"
@@ -48,6 +49,18 @@ func (k key) next() key {
 	return k
 }
 
+func (k key) minus(o key) key {
+	lo, borrow := bits.Sub64(k.lo, o.lo, 0)
+	hi, _ := bits.Sub64(k.hi, o.hi, borrow)
+	return key{hi, lo}
+}
+
+func (k key) plus(o key) key {
+	lo, carry := bits.Add64(k.lo, o.lo, 0)
+	hi, _ := bits.Add64(k.hi, o.hi, carry)
+	return key{hi, lo}
+}
+
 // family indexes tables of two: 0 is IPv4, 1 is IPv6.
 type family uint8
 
@@ -88,9 +101,8 @@ type span struct {
 	// addresses costs n steps plus the number of taken ones, whatever the size of the range.
 	next key
 	full bool
-	// stretch is where the addresses of a dense span begin in ledger.dense.
-	stretch uint64
-	dense   bool
+	// index is where the pages of the span begin in book.index, and indexed how many are there.
+	index, indexed uint64
 }
 
 // pool is one lb.Pool with its spans of each family in the user's order.

@@ -3,10 +3,7 @@
 
 package alloc
 
-import (
-	"math"
-	"math/bits"
-)
+import "math"
 
 // Usage is how much of a pool is used. Numbers that do not fit are math.MaxInt64.
 type Usage struct {
@@ -95,12 +92,11 @@ func (s *span) size() int64 {
 
 // width is the size of a span with the addresses that it may not hand out.
 func (s *span) width() int64 {
-	lo, borrow := bits.Sub64(s.last.lo, s.first.lo, 0)
-	hi, _ := bits.Sub64(s.last.hi, s.first.hi, borrow)
-	if hi > 0 || lo >= 1<<62-1 {
+	n := s.last.minus(s.first)
+	if n.hi > 0 || n.lo >= 1<<62-1 {
 		return math.MaxInt64
 	}
-	return int64(lo) + 1
+	return int64(n.lo) + 1
 }
 
 // buggyBelow counts the numbers below n that end in 0x00 or 0xff.
