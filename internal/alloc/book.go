@@ -20,10 +20,10 @@ type book struct {
 	far   map[place]int32
 }
 
-// newBook divides an index of a size that depends on the number of Services among the spans:
+// newBook divides an index whose size depends on how many addresses are wanted among the spans:
 // small ones have all they need, and the others the same part of the rest.
-func newBook(p *pools, services int) book {
-	room := uint64(2*services + 1024)
+func newBook(p *pools, addrs int) book {
+	room := uint64(2*addrs + 1024)
 	share := room / uint64(max(1, len(p.spans)))
 	total := uint64(0)
 	for n := range p.spans {
@@ -35,7 +35,7 @@ func newBook(p *pools, services int) book {
 		s.index, total = total, total+s.indexed
 	}
 	return book{
-		pages: make([]page, 1, 1+services/pageSize+len(p.spans)),
+		pages: make([]page, 1, 1+addrs/pageSize+len(p.spans)),
 		index: make([]int32, total),
 		far:   make(map[place]int32),
 	}

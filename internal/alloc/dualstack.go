@@ -3,8 +3,6 @@
 
 package alloc
 
-import "github.com/clarion-lb/clarion/internal/lb"
-
 func (f family) other() family { return 1 - f }
 
 // homeOf returns the pool to which places belong together: it has one at least, and its partner
@@ -97,7 +95,7 @@ func (p *planner) pairIn(i, first, then int32) (picks, bool) {
 func (p *planner) fromPool(i, home int32) (picks, bool) {
 	s := &p.svcs[i]
 	if s.dual {
-		if at, ok := p.pair(i, home); ok || s.Policy != lb.PreferDualStack {
+		if at, ok := p.pair(i, home); ok || !s.prefer {
 			return at, ok
 		}
 	}

@@ -129,7 +129,7 @@ func (p *planner) whyNotAllowed(pool int32, s *svc) string {
 // needs are the families without which a Service is not served.
 func (p *planner) needs(i int32) families {
 	s := &p.svcs[i]
-	if s.dual && s.Policy != lb.PreferDualStack {
+	if s.dual && !s.prefer {
 		return families{v4, v6}
 	}
 	return families{s.primary, s.primary}

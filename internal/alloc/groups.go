@@ -125,12 +125,19 @@ func (c codes) has(code int32) bool {
 	return found
 }
 
-func (c *codes) add(g *groups, ports []lb.Port) {
-	for _, port := range ports {
-		code := g.code(port)
-		if n, found := slices.BinarySearch(*c, code); !found {
-			*c = slices.Insert(*c, n, code)
-		}
+func (c *codes) add(code int32) {
+	if n, found := slices.BinarySearch(*c, code); !found {
+		*c = slices.Insert(*c, n, code)
+	}
+}
+
+func (c *codes) addPorts(g *groups, s *svc) {
+	if s.group != none && s.ports < manyPorts {
+		c.add(s.ports)
+		return
+	}
+	for _, port := range s.Ports {
+		c.add(g.code(port))
 	}
 }
 

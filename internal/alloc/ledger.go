@@ -48,8 +48,14 @@ type ledger struct {
 	book
 }
 
-func newLedger(p *pools, services int) ledger {
-	return ledger{uses: make([]use, 0, services), book: newBook(p, services)}
+func newLedger(p *pools, svcs []svc) ledger {
+	addrs := len(svcs)
+	for i := range svcs {
+		if svcs[i].dual {
+			addrs++
+		}
+	}
+	return ledger{uses: make([]use, 0, addrs), book: newBook(p, addrs)}
 }
 
 // find returns the use of an address, nil when there is none. The pointer is valid until the
@@ -80,9 +86,9 @@ func (p *planner) join(u *use, i int32) {
 	}
 	x := u.detail()
 	if len(x.more) == 0 {
-		x.ports.add(&p.groups, p.svcs[u.user].Ports)
+		x.ports.addPorts(&p.groups, &p.svcs[u.user])
 	}
-	x.ports.add(&p.groups, p.svcs[i].Ports)
+	x.ports.addPorts(&p.groups, &p.svcs[i])
 	x.more = append(x.more, i)
 }
 
@@ -101,9 +107,9 @@ func (p *planner) leave(u *use, i int32) {
 	}
 	u.extra.ports = u.extra.ports[:0]
 	if len(u.extra.more) > 0 {
-		u.extra.ports.add(&p.groups, p.svcs[u.user].Ports)
+		u.extra.ports.addPorts(&p.groups, &p.svcs[u.user])
 		for _, m := range u.extra.more {
-			u.extra.ports.add(&p.groups, p.svcs[m].Ports)
+			u.extra.ports.addPorts(&p.groups, &p.svcs[m])
 		}
 	}
 }

@@ -90,6 +90,7 @@ type svc struct {
 	want    want
 	primary family // of the first cluster IP
 	dual    bool   // an address of each family can be forwarded to it
+	prefer  bool   // it would like both families, but can do with one
 	asks    bool   // for certain addresses, or for a pool
 	fail    failure
 	cleared string // why an address was taken away
@@ -111,7 +112,7 @@ func newPlanner(in Input) *planner {
 	p := &planner{in: in}
 	p.svcs = sortedServices(in.Services)
 	p.pools = newPools(in.Pools)
-	p.ledger = newLedger(&p.pools, len(in.Services))
+	p.ledger = newLedger(&p.pools, p.svcs)
 	p.groups = newGroups()
 	p.candidates = newCandidates(&p.pools)
 	p.quotas = newQuotas(&p.pools)
@@ -137,7 +138,7 @@ func sortedServices(in []lb.Service) []svc {
 // in an order that no cache likes.
 func newSvc(in *lb.Service) svc {
 	s := svc{Service: in, home: none, group: none, dual: len(in.Families) > 1,
-		asks: len(in.RequestedAddrs) > 0 || in.RequestedPool != ""}
+		prefer: in.Policy == lb.PreferDualStack, asks: len(in.RequestedAddrs) > 0 || in.RequestedPool != ""}
 	if len(in.Families) > 0 {
 		s.primary = indexOf(in.Families[0])
 	}

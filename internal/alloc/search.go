@@ -3,8 +3,6 @@
 
 package alloc
 
-import "github.com/clarion-lb/clarion/internal/lb"
-
 // search finds addresses for a Service that asks neither for addresses nor for a pool.
 func (p *planner) search(i int32) (home int32, at picks, ok bool) {
 	if home, at, ok = p.searchReserved(i); ok {
@@ -21,7 +19,7 @@ func (p *planner) search(i int32) (home int32, at picks, ok bool) {
 			if home, at, ok = p.searchPair(i, t); ok {
 				return home, at, true
 			}
-			if p.svcs[i].Policy != lb.PreferDualStack {
+			if !p.svcs[i].prefer {
 				continue
 			}
 		}

@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/clarion-lb/clarion/internal/lb"
 )
 
 // had is an address that a Service has by its status.
@@ -139,12 +137,12 @@ func (p *planner) decide(i int32, own []had) []had {
 		s.want = addresses
 	case len(kept) == len(s.Families):
 	case len(s.RequestedAddrs) > 0:
-		if s.Policy != lb.PreferDualStack {
+		if !s.prefer {
 			s.lose("the Service needs an address of each family")
 			s.home, s.kept, s.addrs, s.want = none, 0, nil, addresses
 			return nil
 		}
-	case s.Policy == lb.PreferDualStack:
+	case s.prefer:
 		s.want = second
 	default:
 		s.want = both

@@ -40,6 +40,9 @@ func (p *planner) clashOn(u *use, i int32) clash {
 // one of them has.
 func (p *planner) portsMeet(u *use, s *svc) bool {
 	if u.extra != nil && len(u.extra.ports) > 0 {
+		if s.ports < manyPorts { // reading Ports would be slow
+			return u.extra.ports.has(s.ports)
+		}
 		return slices.ContainsFunc(s.Ports, func(port lb.Port) bool { return u.extra.ports.has(p.groups.code(port)) })
 	}
 	first := &p.svcs[u.user]
