@@ -40,9 +40,10 @@ type candidates struct {
 	pinned   []pinned // all that have serviceAllocation, in order
 	open     *tier
 	nobody   *tier
-	own      map[audience]*tier
+	tiers    []*tier // of audiences
+	own      map[audience]int32
 	last     audience       // neighbours are often in the same
-	lastTier *tier          // of last, nil at first
+	lastTier int32          // of last, none at first
 	labels   []lb.Selectors // different ones of pinned
 	colocate bool           // some pool prefers to colocate
 	pools    int
@@ -68,7 +69,7 @@ type audience struct {
 }
 
 func newCandidates(p *pools) candidates {
-	c := candidates{own: make(map[audience]*tier), pools: len(p.list)}
+	c := candidates{own: make(map[audience]int32), lastTier: none, pools: len(p.list)}
 	var open []int32
 	for i := range p.list {
 		q := &p.list[i]
@@ -152,16 +153,16 @@ func (p *planner) ownTier(s *svc) *tier {
 	if len(c.pinned) == 0 {
 		return c.nobody
 	}
-	if s.own == nil {
-		p.findTier(s)
+	if s.tier == none {
+		s.tier = p.findTier(s)
 	}
-	return s.own
+	return c.tiers[s.tier]
 }
 
 // findTier finds out which pinned pools serve a Service. Serving does so beforehand for
 // everybody who may need it, because it goes through the Services in an order that is slow to
 // read labels in.
-func (p *planner) findTier(s *svc) {
+func (p *planner) findTier(s *svc) int32 {
 	c := &p.candidates
 	a := audience{namespace: s.Key.Namespace}
 	for n, labels := range c.labels {
@@ -169,15 +170,17 @@ func (p *planner) findTier(s *svc) {
 			a.labels |= 1 << n
 		}
 	}
-	if c.lastTier == nil || a != c.last {
-		t, found := c.own[a]
-		if !found {
-			t = p.makeTier(a)
-			c.own[a] = t
-		}
-		c.last, c.lastTier = a, t
+	if c.lastTier != none && a == c.last {
+		return c.lastTier
 	}
-	s.own = c.lastTier
+	n, found := c.own[a]
+	if !found {
+		n = int32(len(c.tiers))
+		c.tiers = append(c.tiers, p.makeTier(a))
+		c.own[a] = n
+	}
+	c.last, c.lastTier = a, n
+	return n
 }
 
 func (p *planner) makeTier(a audience) *tier {

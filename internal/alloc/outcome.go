@@ -89,7 +89,7 @@ func (o *Outcome) Events(told Outcome) []Event {
 // outcome writes down what was found for a Service.
 func (p *planner) outcome(i int32, o *Outcome) {
 	s := &p.svcs[i]
-	o.Service, o.Addrs, o.Kept, o.Cleared = s.Key, s.addrs, s.kept, s.cleared
+	o.Service, o.Addrs, o.Kept, o.Cleared = s.Key, s.addrs, int(s.kept), s.cleared
 	if s.home != none {
 		o.Pool = p.list[s.home].Name
 	}

@@ -82,8 +82,8 @@ type planner struct {
 type svc struct {
 	*lb.Service
 	addrs   []netip.Addr // what it has now; kept ones first
-	kept    int          // how many of addrs it had before
-	own     *tier        // pools pinned to it, once they are known
+	cleared string       // why an address was taken away
+	tier    int32        // of the pools pinned to it, or none while that is not known
 	home    int32        // the pool it was allocated from, or none
 	group   int32        // index of its sharing group, or none
 	ports   int32        // index of its set of ports, valid when group is
@@ -92,8 +92,8 @@ type svc struct {
 	dual    bool   // an address of each family can be forwarded to it
 	prefer  bool   // it would like both families, but can do with one
 	asks    bool   // for certain addresses, or for a pool
+	kept    uint8  // how many of addrs it had before
 	fail    failure
-	cleared string // why an address was taken away
 }
 
 // want is what a Service is still waiting for.
@@ -137,7 +137,7 @@ func sortedServices(in []lb.Service) []svc {
 // newSvc copies what serving looks at for each Service, because it goes through the Services
 // in an order that no cache likes.
 func newSvc(in *lb.Service) svc {
-	s := svc{Service: in, home: none, group: none, dual: len(in.Families) > 1,
+	s := svc{Service: in, tier: none, home: none, group: none, dual: len(in.Families) > 1,
 		prefer: in.Policy == lb.PreferDualStack, asks: len(in.RequestedAddrs) > 0 || in.RequestedPool != ""}
 	if len(in.Families) > 0 {
 		s.primary = indexOf(in.Families[0])

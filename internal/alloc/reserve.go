@@ -33,9 +33,16 @@ func (p *planner) holdBack() {
 	}
 	p.holds.own = make(map[int32][]int32)
 	p.holdStored()
+	next := int32(0) // Last has mostly the same Services, in the same order
 	for n := range p.in.Last {
 		o := &p.in.Last[n]
-		i, exists := p.service(o.Service)
+		i, exists := next, int(next) < len(p.svcs) && p.svcs[next].Key == o.Service
+		if !exists {
+			i, exists = p.service(o.Service)
+		}
+		if next = i; exists {
+			next++
+		}
 		for _, a := range o.Addrs {
 			if !exists || !slices.Contains(p.svcs[i].addrs, a) {
 				// A Service with an empty status is one that was created again.
@@ -45,7 +52,7 @@ func (p *planner) holdBack() {
 	}
 	for i := range p.svcs {
 		s := &p.svcs[i]
-		if s.kept == len(s.Assigned) {
+		if int(s.kept) == len(s.Assigned) {
 			continue
 		}
 		for _, a := range s.Assigned {

@@ -128,7 +128,7 @@ func (p *planner) decide(i int32, own []had) []had {
 		s.lose("the Service asks for " + quoteAddrs(s.RequestedAddrs))
 		kept, home = nil, none
 	}
-	s.home, s.kept = home, len(kept)
+	s.home, s.kept = home, uint8(len(kept))
 	s.addrs = sublist(s.Assigned, kept)
 	s.want = nothing
 	switch {
