@@ -86,6 +86,9 @@ func (p *planner) join(u *use, i int32) {
 	}
 	x := u.detail()
 	if len(x.more) == 0 {
+		if x.more == nil { // where two are, more come
+			x.more, x.ports = make([]int32, 0, 8), make(codes, 0, 8)
+		}
 		x.ports.addPorts(&p.groups, &p.svcs[u.user])
 	}
 	x.ports.addPorts(&p.groups, &p.svcs[i])
