@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/clarion-lb/clarion/internal/lb"
 )
@@ -187,8 +186,7 @@ func (p *planner) refusalText(i int32, at []place, n int) (text, bool) {
 		return say(lb.AllocationFailed, p.notCompatible(pool), p.whyNotAllowed(pool, s)), true
 	case isKept:
 		h := p.holderOf(p.find(at[n]))
-		return say(lb.AllocationFailed, quoteAddr(h.Addr)+" is held back",
-			" for "+h.Service.String()+" until "+h.Until.UTC().Format(time.RFC3339)), true
+		return say(lb.AllocationFailed, quoteAddr(h.Addr)+" is held back", h.forWhom()), true
 	case overQuota:
 		return say(lb.AllocationFailed, "no available IPs in pool "+p.list[pool].Name, ": "+p.quotaText(pool, s.Key.Namespace)), true
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/clarion-lb/clarion/internal/lb"
 )
@@ -15,6 +16,7 @@ import (
 // pools, so each text is made once.
 type explainer struct {
 	holders map[poolFamily][]place // the lowest addresses in use
+	kept    map[poolFamily][]place // the lowest free addresses that are held back
 	pools   map[poolFamily]string
 	texts   map[situation]text
 }
@@ -167,28 +169,42 @@ func (e *explainer) full(p *planner, pool int32, f family) string {
 			}) + ")"
 		}
 		if kept := p.size(q, f) - q.assigned[f]; kept > 0 {
-			out += ", " + strconv.FormatInt(kept, 10) + " held back"
+			list := e.kept[k]
+			out += ", " + strconv.FormatInt(kept, 10) + " held back: " + enumerate(int(kept), func(n int) string {
+				h := p.holderOf(p.find(list[n]))
+				return h.Addr.String() + h.forWhom()
+			})
 		}
 	}
 	e.pools[k] = out
 	return out
 }
 
-// collect finds the lowest few addresses in use of every pool.
+// forWhom says for whom an address is held back, and how long.
+func (h *hold) forWhom() string {
+	return " for " + h.Service.String() + " until " + h.Until.UTC().Format(time.RFC3339)
+}
+
+// collect finds the lowest few addresses of every pool that are in use, and that are held back.
 func (e *explainer) collect(p *planner) {
-	e.holders = make(map[poolFamily][]place)
+	e.holders, e.kept = make(map[poolFamily][]place), make(map[poolFamily][]place)
 	for n := range p.uses {
 		u := &p.uses[n]
-		if u.user == none {
-			continue
+		switch k := (poolFamily{p.poolAt(u.at), p.familyAt(u.at)}); {
+		case u.user != none:
+			e.holders[k] = withLowest(e.holders[k], u.at)
+		case len(u.holds()) > 0:
+			e.kept[k] = withLowest(e.kept[k], u.at)
 		}
-		k := poolFamily{p.poolAt(u.at), p.familyAt(u.at)}
-		list := e.holders[k]
-		if len(list) == named && u.at.compare(list[named-1]) > 0 {
-			continue
-		}
-		m, _ := slices.BinarySearchFunc(list, u.at, place.compare)
-		list = slices.Insert(list, m, u.at)
-		e.holders[k] = list[:min(len(list), named)]
 	}
+}
+
+// withLowest adds a place to a sorted list of the lowest few.
+func withLowest(list []place, at place) []place {
+	if len(list) == named && at.compare(list[named-1]) > 0 {
+		return list
+	}
+	n, _ := slices.BinarySearchFunc(list, at, place.compare)
+	list = slices.Insert(list, n, at)
+	return list[:min(len(list), named)]
 }

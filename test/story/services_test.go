@@ -212,7 +212,7 @@ spec: {ipAddressPools: [back]}
 				address(t, ns, "rival") // nobody keeps it
 				return
 			}
-			waits(t, ns, "rival")
+			waits(t, ns, "rival", ns+"/first")
 			kubectl(t, "-n", ns, "patch", "service", "first", "--type=merge", "-p", `{"spec":{"type":"LoadBalancer"}}`)
 			if addr := address(t, ns, "first"); addr != c.addr {
 				t.Errorf("the type came back, with %s instead of %s", addr, c.addr)
@@ -223,7 +223,7 @@ spec: {ipAddressPools: [back]}
 			gone(t, c.addr)
 			// Something that happens now makes the controller look again.
 			kubectl(t, "-n", ns, "annotate", "service", "rival", "example.org/please=now")
-			waits(t, ns, "rival")
+			waits(t, ns, "rival", ns+"/first")
 			create(t, first)
 			if addr := address(t, ns, "first"); addr != c.addr {
 				t.Errorf("the Service came back, with %s instead of %s", addr, c.addr)
@@ -257,10 +257,10 @@ func gone(t *testing.T, addr string) {
 	})
 }
 
-// waits waits until a Service is told that the one address is kept for another.
-func waits(t *testing.T, namespace, service string) {
+// waits waits until a Service is told for whom the one address is kept.
+func waits(t *testing.T, namespace, service, holder string) {
 	t.Helper()
-	contains(t, "1 held back", "-n", namespace, "get", "service", service, "-o",
+	contains(t, " for "+holder+" until ", "-n", namespace, "get", "service", service, "-o",
 		`jsonpath={.status.conditions[?(@.type=="metallb.io/AddressAssigned")].message}`)
 	if addr := kubectl(t, "-n", namespace, "get", "service", service, "-o",
 		"jsonpath={.status.loadBalancer.ingress[*].ip}"); addr != "" {
