@@ -33,6 +33,7 @@ type loop struct {
 	sources     *kube.Sources
 	speakers    *kube.Speakers // nil without membership
 	members     *members.Members
+	nodes       *nodeWatch // nil without sessions between speakers
 	links       *link.Watcher
 	wire        *wire.Wire
 	bgp         *advertiser
@@ -106,6 +107,9 @@ func (l *loop) apply(desired plan.Desired, view lb.View, services []*corev1.Serv
 	}
 	l.wire.Set(desired.L2)
 	l.last.Store(&desired)
+	if l.nodes != nil {
+		l.nodes.set(desired.Watch, time.Now())
+	}
 	l.statuses.Set(desired, view)
 	l.tell(plan.Transitions(prev, desired), services)
 }

@@ -88,6 +88,10 @@ func assemble(ctx context.Context, o options, log *slog.Logger) (*program, error
 	if err != nil {
 		return nil, err
 	}
+	l.nodes, err = newNodeWatch(l.members, o.bind().Addr(), o.watchPort(), log)
+	if err != nil {
+		return nil, err
+	}
 	exclude, err := readExcludedInterfaces(o.excludeFile)
 	if err != nil {
 		return nil, err
@@ -174,6 +178,10 @@ func (p *program) run(stop context.Context) error {
 	g.Go("watch", p.watcher.Run)
 	g.Go("links", l.links.Run)
 	g.Go("members", l.members.Run)
+	if l.nodes != nil {
+		g.Go("sessions between speakers", l.nodes.manager.Run)
+		g.Go("node watch", l.nodes.Run)
+	}
 	g.Go("wire", l.wire.Run)
 	g.Go("confirm", l.confirm)
 	g.Go("neighbours", l.bgp.watchNeighbours)

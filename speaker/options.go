@@ -28,13 +28,17 @@ type options struct {
 	mlBindPort            int
 	mlKeyPath, mlFilePath string
 	mlWAN                 bool
+	mlWatchPort           int
 }
 
 func (o options) bindPort() uint16 { return uint16(o.mlBindPort) }
 
+func (o options) watchPort() uint16 { return uint16(o.mlWatchPort) }
+
 func (o options) membership() members.Config {
 	return members.Config{
 		Node: o.node, Bind: o.bind(), KeyPath: o.mlKeyPath, FilePath: o.mlFilePath, WAN: o.mlWAN,
+		Watch: o.mlWatchPort != 0,
 	}
 }
 
@@ -66,6 +70,7 @@ func (o *options) define(f *daemon.Flags) {
 	f.StringVar(&o.mlKeyPath, "ml-secret-key-path", "", "folder or file with the mounted memberlist Secret; empty: no encryption")
 	f.StringVar(&o.mlFilePath, "ml-config-path", "/etc/metallb/memberlist/config.json", "file with MetalLB's memberlist settings, if it exists")
 	f.BoolVar(&o.mlWAN, "ml-wan-config", false, "settings for speakers that are far apart; they detect a dead node in tens of seconds")
+	f.IntVar(&o.mlWatchPort, "ml-watch-port", members.DefaultPort+1, "UDP port on which speakers watch each other directly; 0: they do not, and the membership alone finds a dead node")
 	f.Env("node-name", "METALLB_NODE_NAME")
 	f.Env("host", "METALLB_HOST")
 	f.Env("gratuitous-arp-interval", "METALLB_GRATUITOUS_ARP_INTERVAL")
@@ -90,6 +95,9 @@ func (o options) check() error {
 	}
 	if o.mlBindPort < 1 || o.mlBindPort > 65535 {
 		errs = append(errs, fmt.Errorf("--ml-bindport %d is not between 1 and 65535", o.mlBindPort))
+	}
+	if o.mlWatchPort < 0 || o.mlWatchPort > 65535 {
+		errs = append(errs, fmt.Errorf("--ml-watch-port %d is not between 0 and 65535", o.mlWatchPort))
 	}
 	if o.refreshSeconds < 0 {
 		errs = append(errs, fmt.Errorf("--gratuitous-arp-interval %d is negative", o.refreshSeconds))

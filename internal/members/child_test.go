@@ -10,14 +10,20 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/clarion-lb/clarion/internal/bfd"
+	"github.com/clarion-lb/clarion/internal/bfd/udp"
+	"github.com/clarion-lb/clarion/internal/watch"
 )
 
 // The tests over real links need speakers in namespaces, hence processes. They are this
@@ -77,7 +83,57 @@ func speak(config string, orders io.Reader) error {
 	}()
 	go tell(ctx, m)
 	go followLink(ctx, m)
+	if m.Watches() {
+		go watchPeers(ctx, m, c)
+	}
 	return m.Run(ctx)
+}
+
+// watchPeers holds sessions with the three nodes before and after this one, as a speaker does
+// with those that its plan names.
+func watchPeers(ctx context.Context, m *Members, c Config) {
+	changed := make(chan struct{}, 1)
+	manager, err := udp.New(udp.Options{Log: slog.Default(), Port: DefaultPort + 1, Kick: func() { kick(changed) }})
+	if err != nil {
+		panic(err)
+	}
+	go func() {
+		if err := manager.Run(ctx); err != nil {
+			panic(err)
+		}
+	}()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	params := bfd.Params{TransmitInterval: WatchSilence / 4, ReceiveInterval: WatchSilence / 4, Multiplier: 4}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-changed:
+			var sessions []watch.Session
+			for _, s := range manager.Observe() {
+				st := s.Session
+				silent := st.EverUp && st.State != bfd.Up && st.Diagnostic == bfd.DetectionTimeExpired
+				sessions = append(sessions, watch.Session{Node: s.Target.Name, Silent: silent})
+			}
+			m.SetSessions(sessions)
+		case <-tick.C:
+			var targets []bfd.Target
+			addrs := m.Addrs()
+			ring := append(slices.Collect(maps.Keys(addrs)), c.Node)
+			slices.Sort(ring)
+			self := slices.Index(ring, c.Node)
+			for node, addr := range addrs {
+				away := (slices.Index(ring, node) - self + len(ring)) % len(ring)
+				if away <= 3 || len(ring)-away <= 3 {
+					targets = append(targets, bfd.Target{
+						Name: node, Peer: addr, Local: c.Bind.Addr(), MultiHop: true, MinimumTTL: 1, Params: params,
+					})
+				}
+			}
+			manager.Set(targets)
+		}
+	}
 }
 
 func obey(ctx context.Context, m *Members, line []byte) {

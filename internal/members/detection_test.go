@@ -43,7 +43,8 @@ func (s *series) within(t *testing.T, limit time.Duration) {
 
 // TestDetectionOverLinks measures how long the segment needs to agree after each kind of
 // event. MEMBERS_RUNS is the number of rounds, MEMBERS_NODES the number of speakers,
-// MEMBERS_FILE a config file with other parameters, and MEMBERS_HOLD the time that a
+// MEMBERS_FILE a config file with other parameters, MEMBERS_WATCH=off leaves the detection to
+// the gossip alone, and MEMBERS_HOLD the time that a
 // partition and a stop last after they were noticed.
 func TestDetectionOverLinks(t *testing.T) {
 	seg := newSegment(t, number("MEMBERS_NODES", 5))

@@ -34,6 +34,10 @@ type Config struct {
 	// FilePath is MetalLB's config file. It wins over WAN and over the size of the
 	// cluster; an empty path or a file that does not exist means that there is none.
 	FilePath string
+	// Watch says that sessions with some of the members tell when one falls silent, by
+	// SetSessions. It has no effect together with WAN or a config file, whose detection times
+	// are then all that counts.
+	Watch bool
 	// WAN asks for the parameters of --ml-wan-config.
 	WAN bool
 }
@@ -64,6 +68,7 @@ type Members struct {
 	size     Size
 	counts   Counts
 	broken   string // why there is no session
+	watch    watching
 }
 
 // New checks the configuration and reads the Secret and the config file. It opens nothing.
@@ -75,6 +80,7 @@ func New(c Config, log *slog.Logger) (*Members, error) {
 		standing: newStanding(c.Node, clock()),
 	}
 	m.gossip = newGossip(log, m.changed)
+	m.watch.init(c.Node)
 	if m.off() {
 		return m, nil
 	}
@@ -200,6 +206,7 @@ func (m *Members) change(f func(*standing)) {
 	before := m.standing.mark()
 	f(m.standing)
 	proof := m.standing.prove(clock())
+	m.followWatch(proof)
 	m.settle()
 	after, members := m.standing.mark(), 1+len(m.standing.alive)
 	m.mu.Unlock()
@@ -215,7 +222,7 @@ func (m *Members) change(f func(*standing)) {
 func (m *Members) settle() {
 	m.sure.Store(m.standing.claims())
 	p, count := m.parameters(), m.standing.count()
-	m.limit.Store(int64(p.Earliest(count)))
+	m.limit.Store(int64(m.earliest()))
 	m.gossip.size(count, p.RetransmitMult)
 }
 

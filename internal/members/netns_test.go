@@ -72,7 +72,10 @@ func newSegment(t *testing.T, n int) *segment {
 		seg.ip("-n", ns, "link", "set", "eth0", "up")
 		seg.hosts = append(seg.hosts, &host{
 			seg: seg, name: node, news: make(chan struct{}, 1),
-			config: Config{Node: node, Bind: netip.AddrPortFrom(addr, DefaultPort), KeyPath: secret, FilePath: os.Getenv("MEMBERS_FILE")},
+			config: Config{
+				Node: node, Bind: netip.AddrPortFrom(addr, DefaultPort), KeyPath: secret, FilePath: os.Getenv("MEMBERS_FILE"),
+				Watch: os.Getenv("MEMBERS_WATCH") != "off",
+			},
 		})
 	}
 	for _, h := range seg.hosts {

@@ -10,6 +10,8 @@ type Counts struct {
 	Tries   uint64 // attempts to reach a peer that ended
 	Answers uint64 // those of them that were answered
 	Stalls  uint64 // times this process stood still and fenced itself
+	Found   uint64 // members that the direct watch found gone before the gossip did
+	Accused uint64 // times this node was found gone and fenced itself
 	Resizes uint64 // times the gossip was set up again for another size of cluster
 }
 

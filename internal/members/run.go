@@ -32,6 +32,7 @@ func (m *Members) Run(ctx context.Context) error {
 	m.beat.Store(int64(clock()))
 	var beats sync.WaitGroup
 	beats.Go(func() { m.beats(ctx) })
+	beats.Go(func() { m.serveWatch(ctx) })
 	defer beats.Wait()
 	for ctx.Err() == nil {
 		s := m.open()

@@ -86,7 +86,7 @@ func (m *Members) openSession(p Parameters, serial int) (*session, error) {
 	c.AdvertisePort = c.BindPort
 	c.DeadNodeReclaimTime = reclaim
 	c.Events = events{m: m, serial: serial}
-	c.Delegate = m.gossip
+	c.Delegate = delegate{m.gossip, m}
 	told := m.gossip.told()
 	c.Logger = newLogger(m.log, clock)
 	if m.keys != nil {

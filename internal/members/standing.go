@@ -36,7 +36,9 @@ type standing struct {
 	alive map[string]bool // the others, as the gossip has them
 	held  map[string]bool // the others before the gossip was set up again
 	book  *book
-	turns int // changes of alive
+	turns int // changes of alive and doubted
+	// doubted are the members that the direct watch has found gone, sorted.
+	doubted []string
 }
 
 // mark stands for a view: while it is the same, so is the view.
@@ -64,6 +66,9 @@ func (s *standing) claims() bool {
 func (s *standing) view(awake bool) lb.View {
 	nodes := maps.Clone(s.alive)
 	maps.Copy(nodes, s.held)
+	for _, n := range s.doubted {
+		delete(nodes, n)
+	}
 	if awake && s.claims() {
 		nodes[s.self] = true
 	}

@@ -32,6 +32,9 @@ type Desired struct {
 	// Back are the addresses that this node should claim once they have been listed for as
 	// long as each says, sorted: see Patience.
 	Back []MoveBack
+	// Watch are the nodes, sorted, to hold a session with that tells at once when one of the
+	// two falls silent.
+	Watch []string
 	// Why has one entry for each address of each Service, in the order of the snapshot's
 	// Services and of the addresses in the Service's status. Their Nodes are left out: ask
 	// Explain for those.
@@ -92,6 +95,7 @@ func (p *Planner) ForNode(self string, s lb.Snapshot, v lb.View) Desired {
 	for i := range groups {
 		f.decide(&groups[i], &d)
 	}
+	d.Watch = f.watch(groups)
 	slices.SortFunc(d.L2, func(a, b lb.Announcement) int { return a.Addr.Compare(b.Addr) })
 	return d
 }

@@ -117,6 +117,10 @@ func (l *loop) apply(want []bfd.Target, now time.Time) {
 		if t.Peer.Is4() && !forwards() {
 			t.Params.EchoReceive = 0
 		}
+		if l.m.port != 0 { // without echo, as between hops; the least TTL is the target's
+			t.MultiHop = true
+			t.Params.EchoReceive, t.Params.EchoTransmit = 0, 0
+		}
 		if e := l.byName[t.Name]; e != nil {
 			if e.target.SameSession(t) {
 				e.target = t

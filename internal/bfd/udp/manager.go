@@ -39,6 +39,11 @@ type Options struct {
 	Log *slog.Logger
 	// Kick is called, without locks held, when a session changed its state. It must not block.
 	Kick func()
+	// Port is a UDP port for the control packets of all sessions instead of the standard ones, 0
+	// for those. It is for sessions among programs of one kind, which must not meet the BFD
+	// daemon of a host, and whose owner checks silence again before it means anything. There is
+	// no echo then.
+	Port uint16
 }
 
 // Manager keeps the sessions of a host. One thread serves all of them, so that a packet that
@@ -46,6 +51,7 @@ type Options struct {
 type Manager struct {
 	log  *slog.Logger
 	kick func()
+	port int // 0: the standard ones
 	wake int // eventfd
 
 	// No lock is shared with the thread of Run: whoever holds one may wait long for a processor,
@@ -66,7 +72,7 @@ func New(o Options) (*Manager, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create eventfd: %w", err)
 	}
-	return &Manager{log: o.Log, kick: o.Kick, wake: fd, first: make(chan struct{})}, nil
+	return &Manager{log: o.Log, kick: o.Kick, port: int(o.Port), wake: fd, first: make(chan struct{})}, nil
 }
 
 // Set hands over all targets. A program with several Users calls theirs instead. It returns at once; the same targets again change nothing.
@@ -103,7 +109,7 @@ func (m *Manager) Run(ctx context.Context) error {
 		return nil
 	}
 	runtime.LockOSThread() // and never unlocked: the thread keeps its priority, so it must end with us
-	if err := goFirst(); err != nil {
+	if err := goFirst(); err != nil && m.port == 0 {
 		m.log.Warn("BFD may raise false alarms when this node is overloaded: give the speaker CAP_SYS_NICE", "err", err)
 	}
 	if runtime.GOMAXPROCS(0) < spare {

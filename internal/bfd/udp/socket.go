@@ -92,7 +92,7 @@ func (s *sender) close() {
 
 // newSender opens a socket with a source port of the range that RFC 5881 4 asks for, kept for
 // the whole session.
-func newSender(t bfd.Target) (*sender, error) {
+func (m *Manager) newSender(t bfd.Target) (*sender, error) {
 	v6 := t.Peer.Is6()
 	device := t.Link
 	if device == "" {
@@ -102,9 +102,12 @@ func newSender(t bfd.Target) (*sender, error) {
 	if err != nil {
 		return nil, err
 	}
-	port := controlPort
-	if t.MultiHop {
-		port = multiHopPort
+	to := controlPort
+	switch {
+	case m.port != 0:
+		to = m.port
+	case t.MultiHop:
+		to = multiHopPort
 	}
 	for try := 0; ; try++ {
 		err = unix.Bind(fd, sockaddr(t.Local, v6, firstSource+rand.IntN(lastSource-firstSource+1)))
@@ -116,7 +119,7 @@ func newSender(t bfd.Target) (*sender, error) {
 		_ = unix.Close(fd)
 		return nil, fmt.Errorf("bind source %s: %w", t.Local, err)
 	}
-	return &sender{fd: fd, to: sockaddr(t.Peer, v6, port)}, nil
+	return &sender{fd: fd, to: sockaddr(t.Peer, v6, to)}, nil
 }
 
 // udpSocket opens a socket whose packets leave with TTL 255 and as network control.

@@ -22,7 +22,7 @@ const reopenAfter = time.Second
 func (l *loop) repair(now time.Time) {
 	needed := map[rxKey]bool{}
 	for _, e := range l.byDisc {
-		for _, k := range keysOf(e.target) {
+		for _, k := range l.m.keysOf(e.target) {
 			needed[k] = true
 		}
 	}
@@ -33,7 +33,7 @@ func (l *loop) repair(now time.Time) {
 			e.index = ifindex(zone)
 		}
 		problem := ""
-		for _, k := range keysOf(e.target) {
+		for _, k := range l.m.keysOf(e.target) {
 			if err := l.rx[k].err; err != nil {
 				problem = err.Error()
 			}
@@ -76,8 +76,11 @@ func (l *loop) repairReceivers(needed map[rxKey]bool) {
 }
 
 // keysOf are the receiving sockets of a session.
-func keysOf(t bfd.Target) []rxKey {
+func (m *Manager) keysOf(t bfd.Target) []rxKey {
 	v6 := t.Peer.Is6()
+	if m.port != 0 {
+		return []rxKey{{m.port, v6, t.VRF}}
+	}
 	if t.MultiHop {
 		return []rxKey{{multiHopPort, v6, t.VRF}}
 	}
@@ -92,7 +95,7 @@ func (l *loop) ensureSender(e *entry, now time.Time) error {
 	if e.tx != nil && now.Before(e.tx.since.Add(reopenAfter)) {
 		return errors.New(e.problem)
 	}
-	tx, err := newSender(e.target)
+	tx, err := l.m.newSender(e.target)
 	if err != nil {
 		e.tx = &sender{fd: -1, since: now}
 		return err
@@ -130,7 +133,7 @@ func (l *loop) drain(r *receiver) {
 		if r.port == echoPort {
 			l.receiveEcho(r, from, ttl, index, l.buf[:n])
 		} else {
-			l.receive(addrOf(from), ttl, index, r.port == multiHopPort, l.buf[:n])
+			l.receive(addrOf(from), ttl, index, r.port != controlPort, l.buf[:n])
 		}
 	}
 }
