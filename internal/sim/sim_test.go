@@ -37,7 +37,7 @@ func small(seed uint64) config {
 	r := rand.New(rand.NewPCG(seed, 99))
 	return config{
 		nodes: 2 + r.IntN(8), services: 4 + r.IntN(20), election: elections[r.IntN(4)], mixed: r.IntN(2) == 0,
-		interval: 100 * time.Millisecond, patience: 5, grace: 2 * time.Second, verbose: *replay >= 0,
+		interval: 100 * time.Millisecond, patience: 5, grace: 2 * time.Second, watch: r.IntN(4) == 0, verbose: *replay >= 0,
 	}
 }
 
@@ -228,5 +228,74 @@ func TestLargeClusters(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// The direct watch finds a dead owner in the same short time whatever the membership needs,
+// and moves nothing else.
+func TestHeirsFindADeadOwnerAtAnySize(t *testing.T) {
+	for _, nodes := range []int{2, 3, 10, 100} {
+		if nodes > largest {
+			break
+		}
+		t.Run(fmt.Sprint(nodes), func(t *testing.T) {
+			eachSeed(t, int64(max(1, 150/nodes)), func(t *testing.T, seed uint64) {
+				cfg := small(seed)
+				cfg.nodes, cfg.services, cfg.mixed, cfg.watch, cfg.patience = nodes, 40, false, true, 50
+				cfg.election = lb.Election{}
+				if nodes > 10 {
+					cfg.interval, cfg.patience = 500*time.Millisecond, 10
+				}
+				w, before := begin(t, seed, cfg)
+				victim := w.someone()
+				victim.stop()
+				w.run(3 * time.Second) // the membership needs five
+				for a, owner := range before {
+					s := w.answers[a]
+					s.settle(w.now)
+					if owner != victim.name && s.moves+s.dropped > 0 {
+						w.fatalf("%s of the living %s moved", a, owner)
+					}
+					// Two watchers are up to one interval apart, and the last of them is one message late.
+					limit := guardSilence + guardInterval + 120*time.Millisecond + 2*w.net.delay
+					if s.none > limit {
+						w.fatalf("%s was unanswered for %s, want at most %s", a, s.none, limit)
+					}
+				}
+				w.settle()
+			})
+		})
+	}
+}
+
+// A node that stands still for a moment and is found gone comes back as soon as it runs.
+func TestNodeFoundGoneInErrorComesBack(t *testing.T) {
+	found := 0
+	eachSeed(t, 200, func(t *testing.T, seed uint64) {
+		cfg := small(seed)
+		cfg.nodes, cfg.mixed, cfg.watch, cfg.patience = 3+int(seed%6), false, true, 50
+		cfg.election = lb.Election{}
+		w, before := begin(t, seed, cfg)
+		victim := w.someone()
+		victim.freeze(400 * time.Millisecond)
+		w.run(400 * time.Millisecond)
+		for a, owner := range before {
+			if owner == victim.name && w.answers[a].moves > 0 {
+				found++
+				break
+			}
+		}
+		// Well before the membership, or the end of the finding, could have a say.
+		w.run(cfg.interval + 6*w.net.delay + 10*time.Millisecond)
+		for a, owner := range before {
+			for _, s := range w.speakers {
+				if s.replies(a) != (s.name == owner) {
+					w.fatalf("%s belongs to %s; %s says otherwise", a, owner, s.name)
+				}
+			}
+		}
+	})
+	if *replay < 0 && found < 100/share {
+		t.Errorf("only %d were found gone", found)
 	}
 }

@@ -36,6 +36,8 @@ type speaker struct {
 	changed         time.Duration              // when membership or record changed last
 	merged          map[[2]int]uint64          // by node and life: the version merged last
 
+	guard *guard // nil when nobody watches anybody directly
+
 	facts   *lb.Snapshot // nil while the apiserver has not been read
 	planner plan.Planner
 	machine *l2.Machine
@@ -69,6 +71,9 @@ func (s *speaker) start() {
 		w: w, id: s.id, name: s.name, up: true, life: s.life, touched: true, started: w.now, ticked: w.now,
 		heard: make([]time.Duration, w.cfg.nodes), left: make([]bool, w.cfg.nodes), merged: map[[2]int]uint64{},
 		facts: facts, machine: m,
+	}
+	if w.cfg.watch {
+		s.guard = newGuard(s)
 	}
 	w.trace("node %d starts", s.id)
 	s.perform(m.SetLinks([]lb.Link{{Index: 1, Name: "eth0", HardwareAddr: s.mac(), Carrier: true, Broadcast: true, ARP: true,
@@ -129,7 +134,7 @@ func (s *speaker) freeze(d time.Duration) {
 		s.w.trace("node %d thaws", s.id)
 		s.frozen = false
 		// Package members finds that time has passed and fences itself; so does this.
-		s.joined, s.started = false, s.w.now
+		s.fence()
 		s.w.noteAnswers(s.id, s.announced(), nil)
 		s.replanIfChanged()
 		waiting := s.deferred
@@ -139,6 +144,9 @@ func (s *speaker) freeze(d time.Duration) {
 		}
 	})
 }
+
+// fence is what package members does when this node may have lost its place.
+func (s *speaker) fence() { s.joined, s.started = false, s.w.now }
 
 // tick is the heartbeat.
 func (s *speaker) tick(life int) {
@@ -218,7 +226,10 @@ func (s *speaker) standing() standing {
 	fenced := s.desired.Known && !known // it froze, and does not count itself until it is joined
 	st := standing{known: known || fenced, settled: s.options() && w.now-s.changed >= settled*w.cfg.interval}
 	for i := range w.speakers {
-		if self := i == s.id; self && !fenced || !self && s.heard[i] > 0 && w.now-s.heard[i] <= w.cfg.deadAfter() {
+		if s.guard != nil && s.guard.doubts(i) {
+			continue
+		}
+		if self := i == s.id; self && !fenced || !self && s.isAlive(i) {
 			st.alive.add(i)
 			if s.left[i] || self && s.leaving {
 				st.leaving.add(i)
@@ -226,6 +237,11 @@ func (s *speaker) standing() standing {
 		}
 	}
 	return st
+}
+
+// isAlive says whether the heartbeats have another node as alive.
+func (s *speaker) isAlive(i int) bool {
+	return s.heard[i] > 0 && s.w.now-s.heard[i] <= s.w.cfg.deadAfter()
 }
 
 // view is the membership as the plan wants it.
@@ -248,6 +264,9 @@ func (s *speaker) view() lb.View {
 
 // replanIfChanged plans when the membership is another one.
 func (s *speaker) replanIfChanged() {
+	if s.guard != nil {
+		s.guard.follow()
+	}
 	now, before := s.standing(), s.seen
 	if now == before {
 		return
@@ -291,6 +310,9 @@ func (s *speaker) apply(next plan.Desired) bool {
 	s.perform(s.machine.Set(next.L2, s.w.clock()))
 	after := s.announced()
 	s.w.noteAnswers(s.id, without(after, before), without(before, after))
+	if s.guard != nil {
+		s.guard.set(next.Watch)
+	}
 	changed := false
 	for _, a := range next.Claims {
 		_, news := s.record.Take(a, s.name)

@@ -14,8 +14,8 @@ const (
 	// PingTime is how long a ping may take before its target counts as not answering. In a
 	// segment it takes a fraction of a millisecond; the rest is for processors that are busy.
 	PingTime = 40 * time.Millisecond
-	// inquiryTime is how long the helpers have for their pings and answers.
-	inquiryTime = 70 * time.Millisecond
+	// inquiryTime is how long the helpers have for their pings and answers, when not all answer.
+	inquiryTime = 120 * time.Millisecond
 	// askAgain is when helpers that have not answered are asked once more.
 	askAgain = 20 * time.Millisecond
 	// helpers is how many are asked.
