@@ -13,7 +13,7 @@ import (
 // and at every time.
 var pure = []string{
 	"internal/lb", "internal/cluster", "internal/alloc", "internal/elect",
-	"internal/plan", "internal/l2", "internal/bgp",
+	"internal/plan", "internal/l2", "internal/bgp", "internal/watch",
 }
 
 // impure are the imports that let the world into a decision.
