@@ -157,3 +157,24 @@ func TestPlanDoesNotChangeItsInput(t *testing.T) {
 		}
 	})
 }
+
+// I7: a program that has just started knows of nothing that was freed.
+func TestI7WhatWasBeforeUnknownFreesNothing(t *testing.T) {
+	eachWorld(t, worlds/4, func(t *testing.T, _ *gen, in Input) {
+		in.Last, in.Reserved = nil, nil
+		had := map[netip.Addr]bool{}
+		for _, s := range in.Services {
+			for _, a := range s.Assigned {
+				had[a] = true
+			}
+		}
+		for _, r := range Plan(in).Reserved {
+			if !had[r.Addr] {
+				t.Errorf("%v is held back for %v, and nobody had it", r.Addr, r.Service)
+			}
+			if !r.Cooldown {
+				t.Errorf("%v is reserved for %v, who is not known to be gone", r.Addr, r.Service)
+			}
+		}
+	})
+}

@@ -128,3 +128,25 @@ func TestPrefixFor(t *testing.T) {
 		}
 	}
 }
+
+// What is read is written so that it means the same when it is read again.
+func FuzzParseCommunity(f *testing.F) {
+	for _, s := range []string{"65535:65281", "large:4200000000:1:2", "rt:64512:70000", "soo:70000:7", "ext:0x4004fde84b189680", "large:1:2", "no-export", ":", "+1:2"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		c, err := ParseCommunity(s)
+		if err != nil {
+			if c != (Community{}) {
+				t.Fatalf("%q gives %v with the error %v", s, c, err)
+			}
+			return
+		}
+		if again, err := ParseCommunity(c.String()); err != nil || again != c {
+			t.Fatalf("%q is read as %v, which is read as %v, %v", s, c, again, err)
+		}
+		if c.Kind == 0 && (c.A > 0xffff || c.B > 0xffff || c.C != 0) {
+			t.Fatalf("%q gives numbers of more than 16 bits: %v", s, c)
+		}
+	})
+}

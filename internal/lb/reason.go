@@ -15,7 +15,6 @@ const (
 	LoadBalancerFailed     Reason = "LoadBalancerFailed"
 	AdditionalAssignFailed Reason = "AdditionalAssignFailed"
 	NotEnoughClusterIPs    Reason = "not enough clusterips"
-	NoLBIPsFamily          Reason = "nolbIPsIPFamily"
 	DeprecatedAnnotation   Reason = "deprecatedAnnotation"
 	InvalidConfiguration   Reason = "InvalidConfiguration"
 )
