@@ -39,6 +39,31 @@ type BGPAdvertisementSpec struct {
 	// +kubebuilder:validation:items:XValidation:rule=`!self.matches('^([0-9]+|large):') || self.matches('^(([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]):([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])|large(:([0-9]{1,9}|[1-3][0-9]{9}|4[0-2][0-9]{8})){3})$')`,message="a community is 65000:100, with two numbers up to 65535, or large:65000:1:2, with three up to 4294967295, or the name of an alias"
 	Communities []string `json:"communities,omitempty"`
 
+	// MED is the MULTI_EXIT_DISC attribute; lower is preferred. Absent or 0 sends none. Not in
+	// MetalLB.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=4294967295
+	// +kubebuilder:validation:Format=int64
+	MED uint32 `json:"med,omitempty"`
+
+	// ASPathPrepend is how many times our AS number is put in front of the path once more, which makes
+	// it less attractive to peers of other ASes. Internal peers do not see it. Not in MetalLB.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=16
+	ASPathPrepend uint8 `json:"asPathPrepend,omitempty"`
+
+	// LinkBandwidth attaches the link bandwidth extended community, so that routers that honour it
+	// share the traffic by it: this many Mbit/s for each usable endpoint on the node if
+	// externalTrafficPolicy is Local, and for the node as a whole otherwise. Absent or 0 attaches
+	// none. Not in MetalLB.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=10000000
+	// +kubebuilder:validation:Format=int64
+	LinkBandwidth uint32 `json:"linkBandwidth,omitempty"`
+
 	// IPAddressPools whose addresses are advertised, by name. Together with the selectors, which
 	// add to them. If neither is given, the addresses of every pool are advertised. Names of pools that do not exist are ignored.
 	// +optional

@@ -41,8 +41,11 @@ func compileBGP(in *v1beta1.BGPAdvertisement) bgpAdvertisement {
 			Services:  compileSelectors(r, "spec.serviceSelectors", spec.ServiceSelectors),
 			Peers:     sortedNames(r, "spec.peers", spec.Peers),
 			LocalPref: spec.LocalPref,
+			MED:       spec.MED,
 		},
 	}
+	out.ad.Prepend = compilePrepend(r, spec.ASPathPrepend)
+	out.ad.LinkBandwidth = compileBandwidth(r, spec.LinkBandwidth)
 	v4 := aggregation(r, "spec.aggregationLength", spec.AggregationLength, lb.DefaultAggregationLength)
 	v6 := aggregation(r, "spec.aggregationLengthV6", spec.AggregationLengthV6, lb.DefaultAggregationLengthV6)
 	if len(spec.ServiceSelectors) > 0 && (v4 != lb.DefaultAggregationLength || v6 != lb.DefaultAggregationLengthV6) {
@@ -54,6 +57,29 @@ func compileBGP(in *v1beta1.BGPAdvertisement) bgpAdvertisement {
 	out.ad.AggregationLength, out.ad.AggregationLengthV6 = v4, v6
 	out.problems = r.problems
 	return out
+}
+
+// Limits of our own: what a longer path or a faster link would mean is beyond any network.
+const (
+	maxPrepend   = 16
+	maxBandwidth = 10_000_000 // Mbit/s
+)
+
+func compilePrepend(r *report, in uint8) uint8 {
+	if in > maxPrepend {
+		r.field("spec.asPathPrepend", "%d is more than %d, which is used until it is corrected", in, maxPrepend)
+		return maxPrepend
+	}
+	return in
+}
+
+// compileBandwidth returns bytes per second, as the community has them.
+func compileBandwidth(r *report, in uint32) uint64 {
+	if in > maxBandwidth {
+		r.field("spec.linkBandwidth", "%d Mbit/s is more than %d; until it is corrected none is attached", in, maxBandwidth)
+		return 0
+	}
+	return uint64(in) * 1_000_000 / 8
 }
 
 // aggregation reads a prefix length. One that makes no sense is replaced by that of a single

@@ -11,12 +11,19 @@ import (
 	"github.com/clarion-lb/clarion/internal/lb"
 )
 
-func equalNodes(a, b *lb.Node) bool { return reflect.DeepEqual(a, b) }
+// node is one Node compiled.
+type node struct {
+	node     lb.Node
+	problems []lb.Problem
+}
+
+func equalNodes(a, b *node) bool { return reflect.DeepEqual(a, b) }
 
 // compileNode takes from a node what may keep it from announcing. Ready, cordons and taints
 // are left alone on purpose: forwarding works without them, and withdrawing on a cordon was
 // tried by MetalLB and taken back.
-func compileNode(in *corev1.Node, ignoreExclude bool) lb.Node {
+func compileNode(in *corev1.Node, ignoreExclude bool) node {
+	r := newReport("Node", in)
 	out := lb.Node{Name: in.Name, Labels: in.Labels, Leaving: ordered(in.Annotations, AnnotationLeave)}
 	if _, labelled := in.Labels[LabelExcludeNode]; labelled && !ignoreExclude {
 		out.ExcludedFromLB = true
@@ -26,5 +33,6 @@ func compileNode(in *corev1.Node, ignoreExclude bool) lb.Node {
 			out.NetworkUnavailable = true
 		}
 	}
-	return out
+	out.BGP = compileNodeBGP(r, in.Annotations)
+	return node{out, r.problems}
 }

@@ -88,8 +88,8 @@ func (c *Compiler) Compile(o Objects) (lb.Snapshot, []lb.Problem) {
 	l2 := c.l2.update(&o, c.pools.out, pools)
 	peers := c.peers.update(&o, c.nodes.out, nodes)
 	bgp := c.bgp.update(&o, c.pools.out, c.nodes.out, pools || nodes)
-	if services || pools || l2 || peers || bgp {
-		c.problems = slices.Concat(c.bgp.problems, c.peers.problems, c.pools.problems, c.l2.problems, c.services.problems)
+	if services || nodes || pools || l2 || peers || bgp {
+		c.problems = slices.Concat(c.nodes.problems, c.bgp.problems, c.peers.problems, c.pools.problems, c.l2.problems, c.services.problems)
 		slices.SortFunc(c.problems, compareProblems)
 	}
 	return lb.Snapshot{
@@ -105,19 +105,21 @@ func (c *Compiler) Compile(o Objects) (lb.Snapshot, []lb.Problem) {
 
 // nodeTable compiles the nodes.
 type nodeTable struct {
-	nodes memo[lb.Node]
-	out   []lb.Node
+	nodes    memo[node]
+	out      []lb.Node
+	problems []lb.Problem
 }
 
 // update brings the table up to date and says whether any result changed.
 func (t *nodeTable) update(o *Objects) bool {
-	compile := func(n *corev1.Node) lb.Node { return compileNode(n, o.IgnoreExcludeLB) }
+	compile := func(n *corev1.Node) node { return compileNode(n, o.IgnoreExcludeLB) }
 	if len(update(&t.nodes, o.Nodes, compile, equalNodes)) == 0 {
 		return false
 	}
-	t.out = make([]lb.Node, 0, len(t.nodes.order))
+	t.out, t.problems = make([]lb.Node, 0, len(t.nodes.order)), nil
 	for _, e := range t.nodes.order {
-		t.out = append(t.out, e.val)
+		t.out = append(t.out, e.val.node)
+		t.problems = append(t.problems, e.val.problems...)
 	}
 	return true
 }

@@ -30,6 +30,9 @@ func text(s lb.Snapshot, problems []lb.Problem) string {
 		w.flag("networkUnavailable", n.NetworkUnavailable)
 		w.flag("excludedFromLB", n.ExcludedFromLB)
 		w.flag("leaving", n.Leaving)
+		if n.BGP != (lb.NodeBGP{}) {
+			w.line("  bgp as %d, router ID %s, sources %s %s", n.BGP.ASN, n.BGP.RouterID, n.BGP.Source4, n.BGP.Source6)
+		}
 		w.field("labels", n.Labels)
 	}
 	for i := range s.L2 {
@@ -167,6 +170,9 @@ func (w *writer) bgp(ad *lb.BGPAdvertisement) {
 	w.line("  aggregation /%d /%d", ad.AggregationLength, ad.AggregationLengthV6)
 	w.field("localPref", ad.LocalPref)
 	w.field("communities", ad.Communities)
+	w.field("med", ad.MED)
+	w.field("prepend", int(ad.Prepend))
+	w.field("bytes per second and endpoint", ad.LinkBandwidth)
 	w.field("peers", ad.Peers)
 	w.field("nodes", selectors(ad.Nodes))
 	w.field("services", selectors(ad.Services))

@@ -16,6 +16,34 @@ type Node struct {
 	ExcludedFromLB bool
 	// Leaving is true while there is a lasting order to move the addresses off the node.
 	Leaving bool
+	// BGP is what the node's sessions have of their own.
+	BGP NodeBGP
+}
+
+// NodeBGP says what the BGP sessions of one node have in place of what the peers say to all
+// nodes. Zero values leave it at that.
+type NodeBGP struct {
+	ASN              uint32 // in place of Peer.MyASN
+	RouterID         netip.Addr
+	Source4, Source6 netip.Addr // of sessions of the family
+}
+
+// Apply returns the peer as the node has it.
+func (n NodeBGP) Apply(p Peer) Peer {
+	if n.ASN != 0 {
+		p.MyASN = n.ASN
+	}
+	if n.RouterID.IsValid() {
+		p.RouterID = n.RouterID
+	}
+	source := n.Source4
+	if p.Address.Is6() {
+		source = n.Source6
+	}
+	if source.IsValid() && !p.Unnumbered() {
+		p.Source = source
+	}
+	return p
 }
 
 // L2Advertisement is one L2Advertisement with its pool references resolved.
