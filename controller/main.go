@@ -86,6 +86,7 @@ func run(ctx context.Context, args []string, getenv func(string) string) error {
 	daemon.Endpoints{
 		HealthPort: o.HealthPort, Ready: sources.Ready,
 		MetricsPort: o.MetricsPort, Metrics: l.metrics, Profiles: o.Profiles,
+		MetricsTLS: o.MetricsTLS, Review: kube.NewReviewer(clients.Builtin).Review,
 	}.Serve(g, log)
 	return g.Wait()
 }

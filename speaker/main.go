@@ -65,9 +65,10 @@ func run(stop context.Context, args []string, getenv func(string) string) error 
 // program is the speaker with all its parts, not yet running.
 type program struct {
 	options
-	log     *slog.Logger
-	watcher *kube.Watcher
-	loop    *loop
+	log      *slog.Logger
+	watcher  *kube.Watcher
+	reviewer *kube.Reviewer
+	loop     *loop
 }
 
 func assemble(ctx context.Context, o options, log *slog.Logger) (*program, error) {
@@ -117,7 +118,7 @@ func assemble(ctx context.Context, o options, log *slog.Logger) (*program, error
 	})
 	l.config = kube.NewConfigWriter(log, clients.V1beta1, kube.SpeakerStateMeta(o.Namespace, o.node, owner))
 	l.events = kube.NewEvents(log, clients, kube.EventSource{Component: "metallb-speaker", Host: o.node})
-	return &program{options: o, log: log, watcher: watcher, loop: l}, nil
+	return &program{options: o, log: log, watcher: watcher, reviewer: kube.NewReviewer(clients.Builtin), loop: l}, nil
 }
 
 func (l *loop) watch(w *kube.Watcher, c kube.Clients, o options, owner []metav1.OwnerReference) error {
@@ -204,6 +205,7 @@ func (p *program) run(stop context.Context) error {
 	daemon.Endpoints{
 		HealthHost: "127.0.0.1", HealthPort: p.HealthPort, Ready: l.ready,
 		MetricsHost: p.host, MetricsPort: p.MetricsPort, Metrics: newMetrics(l), Profiles: p.Profiles,
+		MetricsTLS: p.MetricsTLS, Review: p.reviewer.Review,
 	}.Serve(g, p.log)
 	return g.Wait()
 }

@@ -5,8 +5,11 @@ package daemon
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/pprof"
@@ -43,13 +46,19 @@ func Profiles() http.Handler {
 	return mux
 }
 
-// Serve runs an HTTP server on addr ("host:port") until ctx ends.
-func Serve(ctx context.Context, addr string, h http.Handler) error {
+// Serve runs an HTTP server on addr ("host:port") until ctx ends, with TLS if config is not nil.
+func Serve(ctx context.Context, addr string, config *tls.Config, h http.Handler) error {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", addr, err)
 	}
-	srv := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second}
+	if config != nil {
+		l = tls.NewListener(l, config)
+	}
+	srv := &http.Server{
+		Handler: h, ReadHeaderTimeout: 5 * time.Second,
+		ErrorLog: log.New(io.Discard, "", 0), // handshakes that callers break off are no news
+	}
 	stop := context.AfterFunc(ctx, func() {
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()

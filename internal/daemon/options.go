@@ -11,6 +11,7 @@ type Options struct {
 	LogLevel         string
 	Profiles         string
 	MetricsPort      int
+	MetricsTLS       TLS
 	HealthPort       int
 }
 
@@ -26,9 +27,7 @@ func (o *Options) Define(f *Flags) {
 	f.IntVar(&o.HealthPort, "health-probe-port", 17472, "port for /healthz and /readyz")
 	f.Env("namespace", "METALLB_NAMESPACE")
 	f.Env("pod-name", "METALLB_POD_NAME")
-	for _, name := range []string{"tls-min-version", "tls-cipher-suites", "tls-curve-preferences", "metrics-cert-dir"} {
-		f.Ignore(name, "metrics are served in clear text by this version")
-	}
+	o.MetricsTLS.define(f)
 }
 
 // Parse reads the command line and the environment, takes the namespace from the Pod if none

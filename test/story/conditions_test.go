@@ -22,6 +22,7 @@ spec: {ipAddressPools: [mistaken], nodeSelectors: [{matchLabels: {rack: "%s"}}]}
 ---
 `
 	ns := namespace(t)
+	reader := scraper(t, ns)
 	apply(t, pool("mistaken", "192.168.104.0/30")+fmt.Sprintf(toBeMended, "no label value!"))
 	// Equal ages are decided by name, so the order of these two is certain.
 	apply(t, `
@@ -58,8 +59,8 @@ spec: {myASN: 64500, peerASN: 64501, peerAddress: 192.168.100.250, nodeSelectors
 		contains(t, fmt.Sprintf("%s metallb-system/%s ", m.kind, m.name), state(`{.status.errorSummary}`)...)
 	}
 	contains(t, "Invalid", state(`{.status.result}`)...)
-	metric(t, `clarion_config_problems{kind="BGPPeer"} 2`)
-	metric(t, `metallb_k8s_client_config_stale_bool 0`)
+	metric(t, reader, `clarion_config_problems{kind="BGPPeer"} 2`)
+	metric(t, reader, `metallb_k8s_client_config_stale_bool 0`)
 
 	// What was missing appears, and what was wrong is corrected or goes.
 	apply(t, `
@@ -87,7 +88,7 @@ spec: {receiveInterval: 100}
 	valid(t, "community", "mistaken", "True", "Accepted")
 	valid(t, "bfdprofile", "mistaken-profile", "True", "Accepted")
 	contains(t, "Valid", state(`{.status.result}`)...)
-	metric(t, `clarion_config_problems{kind="BGPPeer"} 0`)
+	metric(t, reader, `clarion_config_problems{kind="BGPPeer"} 0`)
 }
 
 // valid waits until the condition Valid of an object has a status, and a text in its reason or
@@ -109,16 +110,16 @@ func state(field string) []string {
 	return []string{"-n", "metallb-system", "get", "configurationstate", "controller", "-o", "jsonpath=" + field}
 }
 
-// metric waits until one of the controllers, the one that leads, shows a metric.
-func metric(t *testing.T, want string) {
+// metric waits until one of the controllers, the one that leads, shows a metric to a reader.
+func metric(t *testing.T, reader, want string) {
 	t.Helper()
 	eventually(t, func(ctx context.Context) error {
-		ips, err := lab.Kubectl(ctx, "-n", "metallb-system", "get", "pods", "-l", "component=controller", "-o", "jsonpath={.items[*].status.podIP}")
+		ips, err := podIPs(ctx, "controller")
 		if err != nil {
 			return err
 		}
-		for _, ip := range strings.Fields(ips) {
-			page, err := get(ctx, "n1", ip+":9120/metrics")
+		for _, ip := range ips {
+			_, page, err := scrape(ctx, ip, reader)
 			if err == nil && strings.Contains(page, want+"\n") {
 				return nil
 			}
