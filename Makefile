@@ -51,7 +51,7 @@ lab-bin: ## Build bin/lab, the lab cluster (minutes the first time: it holds a w
 	@lab/build.sh $(BIN)/lab
 
 .PHONY: generate
-generate: ## Regenerate CRDs and deep-copy code from api/
+generate: ## Regenerate CRDs and deep-copy code from api/, and the chart's copies of config/
 	tools/generate.sh
 
 .PHONY: deps
@@ -67,7 +67,7 @@ binaries: ## Build the static programs for all platforms into dist/bin/
 .PHONY: release-tools
 release-tools:
 	@mkdir -p $(BIN)
-	@cd tools && go build -o $(BIN)/ ./images
+	@cd tools && go build -o $(BIN)/ ./images ./manifests ./chartfiles
 
 .PHONY: images
 images: binaries release-tools ## Pack them into multi-platform OCI images, as layouts and archives in dist/images/
@@ -78,10 +78,14 @@ images: binaries release-tools ## Pack them into multi-platform OCI images, as l
 images-push: images ## Push them: REGISTRY=registry.example.com/path
 	$(call IMAGES,push)
 
+.PHONY: manifests
+manifests: release-tools ## Render the files that `kubectl apply -f` takes into dist/manifests/
+	$(BIN)/manifests -out $(DIST)/manifests -version '$(VERSION)' -registry '$(REGISTRY)'
+
 ##@ Test
 
 .PHONY: test
-test: test-unit test-lab ## Run all tests (root; installs what it needs)
+test: test-unit test-lab chart-test ## Run all tests (root; installs what it needs)
 
 .PHONY: test-unit
 test-unit: deps ## Unit, property and wire tests of all modules, with the race detector
@@ -93,6 +97,10 @@ test-unit: deps ## Unit, property and wire tests of all modules, with the race d
 test-lab: build lab-bin deps ## The lab itself, CRDs, BGP against FRR, and the stories on a real cluster
 	cd lab && go test -trimpath -tags lab -count=1 ./e2e/
 	go test -count=1 -timeout 30m -v -p 1 ./test/...
+
+.PHONY: chart-test
+chart-test: build lab-bin deps ## Helm chart: lint, goldens, and install, upgrade and uninstall on a lab cluster
+	cd test/chart && go test -count=1 -timeout 10m -v .
 
 .PHONY: lint
 lint: ## Static checks

@@ -62,11 +62,11 @@ func compare(a lb.Candidate, aSum [sha256.Size]byte, b lb.Candidate, bSum [sha25
 }
 
 // preference is what counts before the hash. No sum of weights outweighs leaving.
-func preference(c lb.Candidate) int {
+func preference(c lb.Candidate) int64 {
 	if c.Leaving {
-		return c.Weight - 1<<40
+		return int64(c.Weight) - 1<<40
 	}
-	return c.Weight
+	return int64(c.Weight)
 }
 
 // suffixOf is the part of the hashed text that all candidates of an address share. MetalLB
