@@ -4,6 +4,8 @@
 package main
 
 import (
+	"context"
+
 	"k8s.io/component-base/cli"
 	_ "k8s.io/component-base/logs/json/register"
 	_ "k8s.io/component-base/metrics/prometheus/clientgo"
@@ -14,8 +16,10 @@ import (
 	manager "k8s.io/kubernetes/cmd/kube-controller-manager/app"
 	proxy "k8s.io/kubernetes/cmd/kube-proxy/app"
 	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
+	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
 
-	"github.com/clarion-lb/clarion/lab/internal/kubelet"
+	hollow "github.com/clarion-lb/clarion/lab/internal/kubelet"
+	"github.com/clarion-lb/clarion/lab/internal/realnode"
 	"github.com/clarion-lb/clarion/lab/internal/sandbox"
 	"github.com/clarion-lb/clarion/lab/internal/workload"
 )
@@ -30,7 +34,10 @@ func programs() map[string]func() int {
 		"kube-scheduler":          func() int { return cli.Run(scheduler.NewSchedulerCommand()) },
 		"kube-proxy":              func() int { return cli.Run(proxy.NewProxyCommand()) },
 		"kubectl":                 runKubectl,
-		"kubelet":                 kubelet.Main,
+		"kubelet":                 func() int { return cli.Run(kubelet.NewKubeletCommand(context.Background())) },
+		"hollow-kubelet":          hollow.Main,
+		realnode.Program:          realnode.Main,
+		realnode.JoinProgram:      realnode.Join,
 		workload.Program:          workload.Main,
 		sandbox.Program:           sandbox.Main,
 	}

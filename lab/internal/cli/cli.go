@@ -61,7 +61,7 @@ func (a *app) root() *cobra.Command {
 		}
 		return topo.CheckName(a.name)
 	}
-	root.AddCommand(a.up(), a.down(), a.status(), a.kubeconfig(), a.kubectl(), a.exec(), a.logs(), a.ps(), a.image(), a.fault(),
+	root.AddCommand(a.up(), a.down(), a.status(), a.kubeconfig(), a.kubectl(), a.exec(), a.logs(), a.ps(), a.image(), a.importImages(), a.fault(),
 		a.proxyMode(), a.probe(), a.neigh())
 	return root
 }

@@ -4,6 +4,7 @@
 package cli
 
 import (
+	"context"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -40,7 +41,7 @@ func (a *app) fault() *cobra.Command {
 			return f.PowerOff(args[0])
 		}),
 		a.action("power-on NODE", "Boot a node that was powered off", 1, func(f *cluster.Faults, args []string) error {
-			return f.PowerOn(args[0])
+			return f.PowerOn(context.Background(), args[0])
 		}),
 		a.action("heal", "Remove all partitions and plug in all cables", 0, func(f *cluster.Faults, _ []string) error {
 			return f.Heal()

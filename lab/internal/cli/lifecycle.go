@@ -24,6 +24,7 @@ import (
 type upFlags struct {
 	nodes               int
 	family, mode        string
+	runtime             string
 	controller, speaker string
 	images, extra       []string
 	restartDelay        time.Duration
@@ -38,6 +39,7 @@ func (a *app) up() *cobra.Command {
 	c.Flags().IntVar(&f.nodes, "nodes", 3, "number of nodes")
 	c.Flags().StringVar(&f.family, "ip-family", "ipv4", "ipv4, ipv6 or dual")
 	c.Flags().StringVar(&f.mode, "proxy-mode", "nftables", "kube-proxy's mode: nftables or iptables")
+	c.Flags().StringVar(&f.runtime, "runtime", state.Hollow, "hollow: pods are played, or programs of this machine; containerd: a real kubelet with containerd, runc and images (see lab import)")
 	c.Flags().StringVar(&f.controller, "controller", "", "program to run in the pods of the component \"controller\"")
 	c.Flags().StringVar(&f.speaker, "speaker", "", "program to run in the pods of the component \"speaker\"")
 	c.Flags().StringArrayVar(&f.images, "image", nil, "NAME=PATH: program to run in containers with this image; may be repeated")
@@ -49,7 +51,7 @@ func (a *app) up() *cobra.Command {
 func (f upFlags) config(name string) (state.Config, error) {
 	c := state.Config{
 		Lab:       topo.Lab{Name: name, Nodes: f.nodes, Family: topo.Family(f.family)},
-		ProxyMode: f.mode, RestartDelay: f.restartDelay, Created: time.Now(),
+		ProxyMode: f.mode, Runtime: f.runtime, RestartDelay: f.restartDelay, Created: time.Now(),
 		ExtraArgs: map[string][]string{},
 	}
 	images := f.images
@@ -70,7 +72,7 @@ func (f upFlags) config(name string) (state.Config, error) {
 		}
 		c.ExtraArgs[comp] = append(c.ExtraArgs[comp], arg)
 	}
-	return c, errors.Join(c.Validate(), cluster.CheckMode(c.ProxyMode))
+	return c, errors.Join(c.Validate(), cluster.CheckMode(c.ProxyMode), cluster.CheckRuntime(c.Runtime))
 }
 
 // parseImages reads NAME=PATH pairs and makes the paths absolute, because the

@@ -117,6 +117,19 @@ func (a *app) ps() *cobra.Command {
 	}
 }
 
+func (a *app) importImages() *cobra.Command {
+	return &cobra.Command{
+		Use: "import ARCHIVE ...", Short: "Bring the images of archives to the nodes of a lab with containerd", Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			d, c, err := a.load()
+			if err != nil {
+				return err
+			}
+			return cluster.Import(cmd.Context(), d, c, args)
+		},
+	}
+}
+
 func (a *app) image() *cobra.Command {
 	return &cobra.Command{
 		Use: "image [NAME=PATH ...]", Short: "Show or change which program runs for an image",

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/clarion-lb/clarion/lab/internal/realnode"
 	"github.com/clarion-lb/clarion/lab/internal/state"
 	"github.com/clarion-lb/clarion/lab/internal/topo"
 )
@@ -21,23 +22,33 @@ const (
 	Proxy     = "kube-proxy"
 	Kubelet   = "kubelet"
 	Pods      = "pods" // plays the pods that only have to answer
+	Runtime   = "containerd"
 )
 
 // nodeComponents are what runs on every node, in the order of their start.
-func nodeComponents() []string { return []string{Pods, Kubelet, Proxy} }
+func nodeComponents(c state.Config) []string {
+	if c.Runtime == state.Containerd {
+		return []string{Runtime, Kubelet, Proxy}
+	}
+	return []string{Pods, Kubelet, Proxy}
+}
 
 const apiPort = 6443
 
-// program is the name by which the lab's one binary is told, in argv[0], which
-// program to be.
-func program(component string) string {
-	switch component {
-	case APIServer:
-		return "kube-apiserver"
-	case Scheduler:
-		return "kube-scheduler"
+// command is how the lab's one binary is told, by argv[0], which program to be
+// for a component.
+func command(c state.Config, d state.Dir, host, component string) []string {
+	switch {
+	case component == APIServer:
+		return []string{"kube-apiserver"}
+	case component == Scheduler:
+		return []string{"kube-scheduler"}
+	case component == Kubelet && c.Runtime == state.Containerd:
+		return realnode.JoinArgs(d, host, "kubelet")
+	case component == Kubelet:
+		return []string{"hollow-kubelet"}
 	}
-	return component
+	return []string{component}
 }
 
 // arguments returns the command line of a component on a host, without argv[0].
@@ -60,7 +71,9 @@ func arguments(c state.Config, d state.Dir, host, component string) []string {
 	case Pods:
 		args = []string{"--file=" + d.PlayFile(host), "--socket=" + d.PlaySocket(host)}
 	case Kubelet:
-		args = []string{"--state-dir=" + d.Path(), "--node=" + host}
+		args = kubeletArgs(c, d, host)
+	case Runtime:
+		args = realnode.ContainerdArgs(d, host)
 	}
 	return append(args, c.ExtraArgs[component]...)
 }
@@ -126,6 +139,13 @@ func proxyArgs(c state.Config, d state.Dir, node string) []string {
 }
 
 const proxyHealthPort = 10256
+
+func kubeletArgs(c state.Config, d state.Dir, node string) []string {
+	if c.Runtime == state.Containerd {
+		return realnode.KubeletArgs(c, d, node)
+	}
+	return []string{"--state-dir=" + d.Path(), "--node=" + node}
+}
 
 func unspecified(a netip.Addr) string {
 	if a.Is4() {

@@ -32,7 +32,7 @@ func start(c state.Config, d state.Dir, host, name string) (state.Component, err
 	comp := state.Component{Host: host, Name: name, Spec: proc.Spec{
 		Netns: netns,
 		Path:  self,
-		Argv:  append([]string{program(name)}, arguments(c, d, host, name)...),
+		Argv:  append(command(c, d, host, name), arguments(c, d, host, name)...),
 		Env:   []string{searchPath, "HOME=/nonexistent"},
 		Log:   d.Log(host, name),
 	}}

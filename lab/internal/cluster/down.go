@@ -11,6 +11,7 @@ import (
 
 	"github.com/clarion-lb/clarion/lab/internal/host"
 	"github.com/clarion-lb/clarion/lab/internal/proc"
+	"github.com/clarion-lb/clarion/lab/internal/realnode"
 	"github.com/clarion-lb/clarion/lab/internal/state"
 	"github.com/clarion-lb/clarion/lab/internal/topo"
 )
@@ -27,7 +28,7 @@ func Down(d state.Dir, l topo.Lab) error {
 	if err := proc.KillAllIn(names, 20*time.Second); err != nil {
 		errs = append(errs, fmt.Errorf("stop processes: %w", err))
 	}
-	errs = append(errs, host.Destroy(l), d.Remove(), leftovers(d, l))
+	errs = append(errs, realnode.KillPods(l, ""), realnode.Remove(l), host.Destroy(l), d.Remove(), leftovers(d, l))
 	return errors.Join(errs...)
 }
 

@@ -4,6 +4,7 @@
 package cluster
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/clarion-lb/clarion/lab/internal/host"
 	"github.com/clarion-lb/clarion/lab/internal/proc"
+	"github.com/clarion-lb/clarion/lab/internal/realnode"
 	"github.com/clarion-lb/clarion/lab/internal/state"
 	"github.com/clarion-lb/clarion/lab/internal/topo"
 )
@@ -115,11 +117,11 @@ func (f *Faults) PowerOff(node string) error {
 	if err := proc.KillAllIn(spaces, 10*time.Second); err != nil {
 		return err
 	}
-	var errs []error
+	errs := []error{realnode.KillPods(l, node), realnode.Forget(f.Dir, node)}
 	for _, s := range spaces {
 		errs = append(errs, host.DeleteNetns(s))
 	}
-	for _, name := range nodeComponents() {
+	for _, name := range nodeComponents(f.Config) {
 		comp, err := f.Dir.Component(node, name)
 		if err == nil {
 			comp.Off = true
@@ -132,7 +134,7 @@ func (f *Faults) PowerOff(node string) error {
 }
 
 // PowerOn boots a node that was powered off.
-func (f *Faults) PowerOn(node string) error {
+func (f *Faults) PowerOn(ctx context.Context, node string) error {
 	l := f.Config.Lab
 	if !l.IsNode(node) {
 		return fmt.Errorf("%s is not a node", node)
@@ -143,7 +145,7 @@ func (f *Faults) PowerOn(node string) error {
 	if err := host.CreateHost(l, node); err != nil {
 		return err
 	}
-	return startNode(f.Config, f.Dir, node)
+	return startNode(ctx, f.Config, f.Dir, node)
 }
 
 // nodeNetns returns the namespaces of a node, its played pods and its process pods.

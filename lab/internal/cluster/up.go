@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/clarion-lb/clarion/lab/internal/host"
+	"github.com/clarion-lb/clarion/lab/internal/realnode"
 	"github.com/clarion-lb/clarion/lab/internal/state"
 	"github.com/clarion-lb/clarion/lab/internal/topo"
 )
@@ -58,11 +59,14 @@ func Up(ctx context.Context, d state.Dir, c state.Config, say Report) error {
 	if err := issueIdentities(c, d); err != nil {
 		return err
 	}
+	if err := prepareRuntime(c, d); err != nil {
+		return err
+	}
 	if err := startControlPlane(ctx, c, d, say); err != nil {
 		return err
 	}
 	for _, n := range c.NodeNames() {
-		if err := startNode(c, d, n); err != nil {
+		if err := startNode(ctx, c, d, n); err != nil {
 			return err
 		}
 	}
@@ -120,9 +124,20 @@ func startControlPlane(ctx context.Context, c state.Config, d state.Dir, say Rep
 }
 
 // startNode starts what runs on a node; its network must exist.
-func startNode(c state.Config, d state.Dir, node string) error {
-	for _, name := range nodeComponents() {
-		if _, err := start(c, d, node, name); err != nil {
+func startNode(ctx context.Context, c state.Config, d state.Dir, node string) error {
+	for _, name := range nodeComponents(c) {
+		comp, err := start(c, d, node, name)
+		if err != nil {
+			return err
+		}
+		if name != Runtime {
+			continue
+		}
+		// A kubelet ends when its runtime does not answer at once.
+		if err := await(ctx, comp, time.Minute, func() error { return realnode.Answers(ctx, d, node) }); err != nil {
+			return err
+		}
+		if err := realnode.Import(ctx, d, node, d.Path(baseImage)); err != nil {
 			return err
 		}
 	}

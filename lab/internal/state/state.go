@@ -29,6 +29,12 @@ import (
 	"github.com/clarion-lb/clarion/lab/internal/topo"
 )
 
+// What can run the pods of the nodes.
+const (
+	Hollow     = "hollow"     // the lab's own kubelet, which plays pods or runs programs of this machine
+	Containerd = "containerd" // a real kubelet with containerd and runc, and images
+)
+
 // DefaultBase is where labs live unless the user says otherwise.
 const DefaultBase = "/run/clarion-lab"
 
@@ -36,7 +42,8 @@ const DefaultBase = "/run/clarion-lab"
 type Config struct {
 	topo.Lab
 	ProxyMode    string              `json:"proxyMode"`
-	Images       map[string]string   `json:"images"` // image name, "@controller" or "@speaker" -> program file
+	Runtime      string              `json:"runtime"` // what runs the pods: Hollow or Containerd
+	Images       map[string]string   `json:"images"`  // image name, "@controller" or "@speaker" -> program file
 	ExtraArgs    map[string][]string `json:"extraArgs"`
 	RestartDelay time.Duration       `json:"restartDelay"`
 	APIHost      string              `json:"apiHost"` // address of the API server as the machine sees it
