@@ -61,6 +61,7 @@ type Options struct {
 	ProxyMode           string // nftables or iptables
 	Controller, Speaker string // programs that the Pods of these components run
 	RestartDelay        string // before a dead container starts again, such as "10s"
+	Runtime             string // hollow, or containerd for real kubelets and images
 }
 
 // Up starts the cluster and returns when its nodes are Ready.
@@ -79,6 +80,7 @@ func (l Lab) Up(ctx context.Context, o Options) error {
 	add("controller", o.Controller)
 	add("speaker", o.Speaker)
 	add("restart-delay", o.RestartDelay)
+	add("runtime", o.Runtime)
 	cmd := l.command(ctx, args...)
 	cmd.Stdout, cmd.Stderr = l.Out, l.Out
 	if err := cmd.Run(); err != nil {
