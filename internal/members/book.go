@@ -79,6 +79,16 @@ func (b *book) learn(p Peer) {
 	}
 }
 
+// knows says whether a node is among the peers.
+func (b *book) knows(node string) bool {
+	for p := range b.entries {
+		if p.Node == node {
+			return true
+		}
+	}
+	return false
+}
+
 // reset starts a new proof: no peer counts as tried. Several may be asked at once, except
 // after a link came up: the switch may need another moment, and a packet that is lost then
 // costs a second, because that is how often the kernel asks for a hardware address. So

@@ -33,6 +33,9 @@ type gossip struct {
 	interfaces map[string][]string // of other nodes; shared with views, so replaced and not changed
 	own        []string            // of this node; nil while not known
 	ownTurn    int
+	// hardware are the Ethernet addresses of other nodes, ownHardware those of this one.
+	hardware    map[string][]MAC
+	ownHardware []MAC
 }
 
 func newGossip(log *slog.Logger, changed chan<- struct{}) *gossip {
@@ -102,6 +105,7 @@ func (g *gossip) learn(node string, meta []byte) {
 	names, known := decodeMeta(meta)
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.learnHardware(node, meta)
 	g.interfaces = maps.Clone(g.interfaces)
 	if g.interfaces == nil {
 		g.interfaces = map[string][]string{}
@@ -117,7 +121,7 @@ func (g *gossip) learn(node string, meta []byte) {
 func (g *gossip) NodeMeta(limit int) []byte {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return encodeMeta(g.own, limit)
+	return appendHardware(encodeMeta(g.own, limit), g.ownHardware, limit)
 }
 
 // NotifyMsg implements memberlist.Delegate. It keeps nothing of msg.

@@ -166,7 +166,10 @@ func (m *Members) Changed() <-chan struct{} { return m.changed }
 // no harm. An empty list means that there is nobody else, so do not call it before the
 // list is known. The peers are remembered, whatever becomes of the apiserver.
 func (m *Members) SetPeers(peers []Peer) {
-	m.update(func(s *standing) { s.book.list(peers, s.isAlive) })
+	m.update(func(s *standing) {
+		s.book.list(peers, s.isAlive)
+		m.gossip.keepHardware(func(node string) bool { return s.isAlive(node) || s.book.knows(node) })
+	})
 }
 
 // SetLinkUp says whether the link to the other speakers has carrier. It counts as up
