@@ -63,7 +63,7 @@ type Query struct {
 type Op uint8
 
 // The operations. Open and Close name a Link and a Family; Join and Leave a Link and a
-// Group; the Send operations give the whole frame; Conflict and Released only inform.
+// Group; the Send operations give the whole frame; Conflict, Free and Released only inform.
 const (
 	Open Op = iota + 1
 	Close
@@ -73,12 +73,13 @@ const (
 	SendNA
 	SendNS
 	Conflict
+	Free
 	Released
 )
 
 // String returns the name of the operation for logs and test failures.
 func (o Op) String() string {
-	names := [...]string{"?", "open", "close", "join", "leave", "send-arp", "send-na", "send-ns", "conflict", "released"}
+	names := [...]string{"?", "open", "close", "join", "leave", "send-arp", "send-na", "send-ns", "conflict", "free", "released"}
 	if int(o) >= len(names) {
 		return "?"
 	}

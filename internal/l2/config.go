@@ -35,6 +35,9 @@ type Config struct {
 	// made for links that were slow to come up; ours has been up.
 	Probes        int
 	ProbeInterval time.Duration
+	// Verify asks, at the end of each burst and with each refresh, whether somebody else has
+	// the address.
+	Verify bool
 	// Fresh is how old the evidence given to Confirm may be. When it is older, the machine
 	// falls silent until newer evidence comes: a process that was stopped and resumes must
 	// not answer for what it lost meanwhile. 0, the default, needs no evidence.

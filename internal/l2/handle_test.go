@@ -34,7 +34,7 @@ func with(q l2.Query, change func(*l2.Query)) func() l2.Query {
 
 func TestARPIsAnsweredAsRFC826And5227Say(t *testing.T) {
 	reply := "eth0 reply 192.0.2.10 is-at 02:00:00:00:00:10 tell 192.0.2.77 at 02:00:00:00:00:77"
-	conflict := "conflict eth0 192.0.2.10 with 02:00:00:00:00:99"
+	conflict := []string{"conflict eth0 192.0.2.10 with 02:00:00:00:00:99", garp} // and a defence
 	runHandle(t, []handleCase{
 		{"broadcast request", with(request(vip4), func(*l2.Query) {}), []string{reply}},
 		{"unicast request to us, the kernel's way to confirm an entry (RFC 1122 2.3.2.1)",
@@ -53,12 +53,12 @@ func TestARPIsAnsweredAsRFC826And5227Say(t *testing.T) {
 		{"our other interface asks", with(request(vip4), func(q *l2.Query) { q.EthSrc, q.SenderMAC = mac1, mac1 }), nil},
 		{"a group address as the sender would make us broadcast",
 			with(request(vip4), func(q *l2.Query) { q.SenderMAC = l2.BroadcastMAC() }), nil},
-		{"gratuitous request of a rival, RFC 5227 2.4", with(claim4(vip4), func(*l2.Query) {}), []string{conflict}},
-		{"gratuitous reply of a rival", with(claim4(vip4), func(q *l2.Query) { q.Kind = l2.ARPReply }), []string{conflict}},
+		{"gratuitous request of a rival, RFC 5227 2.4", with(claim4(vip4), func(*l2.Query) {}), conflict},
+		{"gratuitous reply of a rival", with(claim4(vip4), func(q *l2.Query) { q.Kind = l2.ARPReply }), conflict},
 		{"reply of a rival to our kernel",
-			with(claim4(vip4), func(q *l2.Query) { q.Kind, q.EthDst, q.Target = l2.ARPReply, mac0, asker4 }), []string{conflict}},
+			with(claim4(vip4), func(q *l2.Query) { q.Kind, q.EthDst, q.Target = l2.ARPReply, mac0, asker4 }), conflict},
 		{"request of a rival that uses the address as its own",
-			with(claim4(vip4), func(q *l2.Query) { q.Target = asker4 }), []string{conflict}},
+			with(claim4(vip4), func(q *l2.Query) { q.Target = asker4 }), conflict},
 		{"rival on another link than ours", with(claim4(vip4), func(q *l2.Query) { q.Link = eth1 }), nil},
 		{"a claim of our other interface is no rival",
 			with(claim4(vip4), func(q *l2.Query) { q.SenderMAC = mac1 }), nil},
@@ -68,7 +68,7 @@ func TestARPIsAnsweredAsRFC826And5227Say(t *testing.T) {
 func TestNDPIsAnsweredAsRFC4861And4862Say(t *testing.T) {
 	reply := "eth0 NA[SO] 2001:db8::10 is-at 02:00:00:00:00:10 to fe80::77 at 02:00:00:00:00:77"
 	toAll := "eth0 NA[O] 2001:db8::10 is-at 02:00:00:00:00:10 to ff02::1 at 33:33:00:00:00:01"
-	conflict := "conflict eth0 2001:db8::10 with 02:00:00:00:00:99"
+	conflict := []string{"conflict eth0 2001:db8::10 with 02:00:00:00:00:99", una}
 	dad := func(change func(*l2.Query)) func() l2.Query {
 		return with(solicitation(vip6), func(q *l2.Query) {
 			q.Sender, q.HasOption, q.SenderMAC = netip.IPv6Unspecified(), false, l2.MAC{}
@@ -96,14 +96,14 @@ func TestNDPIsAnsweredAsRFC4861And4862Say(t *testing.T) {
 		{"addressed to another unicast address", with(solicitation(vip6), func(q *l2.Query) { q.EthDst, q.Dst = mac0, asker6 }), nil},
 		{"on a link that does not carry the address", with(solicitation(vip6), func(q *l2.Query) { q.Link = eth1 }), nil},
 		{"our own frame", with(solicitation(vip6), func(q *l2.Query) { q.EthSrc = mac0 }), nil},
-		{"advertisement of a rival, RFC 4862 5.4.4", with(claim6(vip6), func(*l2.Query) {}), []string{conflict}},
+		{"advertisement of a rival, RFC 4862 5.4.4", with(claim6(vip6), func(*l2.Query) {}), conflict},
 		{"advertisement without the option", with(claim6(vip6), func(q *l2.Query) { q.HasOption, q.SenderMAC = false, l2.MAC{} }),
-			[]string{conflict}},
+			conflict},
 		{"multicast and solicited at once is invalid, 7.1.2", with(claim6(vip6), func(q *l2.Query) { q.SolicitedFlag = true }), nil},
 		{"unicast solicited advertisement of a rival",
-			with(claim6(vip6), func(q *l2.Query) { q.SolicitedFlag, q.Dst, q.EthDst = true, asker6, mac0 }), []string{conflict}},
+			with(claim6(vip6), func(q *l2.Query) { q.SolicitedFlag, q.Dst, q.EthDst = true, asker6, mac0 }), conflict},
 		{"solicitation of a rival from the address itself",
-			with(solicitation(vip6.Next()), func(q *l2.Query) { q.Sender, q.SenderMAC, q.EthSrc = vip6, rival, rival }), []string{conflict}},
+			with(solicitation(vip6.Next()), func(q *l2.Query) { q.Sender, q.SenderMAC, q.EthSrc = vip6, rival, rival }), conflict},
 		{"advertisement of an address that is not ours", with(claim6(vip6.Next()), func(*l2.Query) {}), nil},
 	})
 }

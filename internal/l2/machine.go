@@ -35,6 +35,8 @@ type Machine struct {
 	counts  map[netip.Addr]*Counters // outlive the announcement, as counters must
 
 	unproven  map[netip.Addr]struct{} // to be probed for before the first announcement
+	yielding  map[netip.Addr]struct{} // left to other speakers
+	speakers  map[MAC]string          // nodes of the others
 	confirmed time.Time               // when the evidence of the last Confirm was seen
 	muted     bool                    // it was too old at the last call: nothing is sent
 
@@ -52,6 +54,9 @@ type entry struct {
 	gen    uint64
 	next   []string // ifaces of the Set being read
 	all    bool     // one of its announcements names no interface
+	shy    bool     // one of them withholds
+
+	withhold bool // a foreign host has precedence
 
 	placed bool // ifaces has been acted on at least once
 	// unproven is true until the address was shown to be unused on a link.
@@ -109,6 +114,7 @@ func (m *Machine) Set(want []lb.Announcement, now time.Time) []Action {
 	for _, e := range changed {
 		m.place(e, now)
 	}
+	m.insist(now)
 	sortEntries(gone)
 	for _, e := range gone {
 		m.drop(e)
@@ -133,9 +139,10 @@ func (m *Machine) merge(a *lb.Announcement) {
 		m.entries[addr] = e
 	}
 	if e.gen != m.gen {
-		e.gen, e.next, e.all = m.gen, e.next[:0], false
+		e.gen, e.next, e.all, e.shy = m.gen, e.next[:0], false, false
 	}
 	e.all = e.all || len(a.Interfaces) == 0
+	e.shy = e.shy || a.Withhold
 	e.next = append(e.next, a.Interfaces...)
 }
 
@@ -151,6 +158,25 @@ func (m *Machine) adopt(e *entry) bool {
 	}
 	e.ifaces, e.placed, e.leaving = slices.Clone(e.next), true, false
 	return true
+}
+
+// insist announces what was withheld from foreign hosts and is to be no longer.
+func (m *Machine) insist(now time.Time) {
+	var bold []*entry
+	for _, e := range m.entries {
+		if e.gen != m.gen || e.withhold == e.shy {
+			continue
+		}
+		if e.withhold = e.shy; !e.withhold && e.unproven {
+			bold = append(bold, e)
+		}
+	}
+	sortEntries(bold)
+	for _, e := range bold {
+		for _, s := range e.seats {
+			m.trust(s, now)
+		}
+	}
 }
 
 // SetLinks gives all interfaces of the node as they are now. Addresses follow: they are

@@ -43,6 +43,7 @@ type Counters struct {
 	Requests   uint64 // requests and solicitations for it that were heard
 	Responses  uint64 // answers given
 	Gratuitous uint64 // announcements nobody asked for
+	Conflicts  uint64 // frames of others that claimed it
 }
 
 // Counters returns a copy of the counters of every address ever announced here.

@@ -16,7 +16,10 @@ type schedule struct {
 	due   time.Time
 	phase phase
 	left  int // probes to send
-	pos   int // in the port's queue, -1 when not in it
+	tries int // times it was held since it was free
+
+	defended, healed time.Time
+	pos              int // in the port's queue, -1 when not in it
 }
 
 // first says whether the address has not been heard on the port since its burst began.
@@ -25,7 +28,7 @@ func (s *schedule) first() bool { return s.phase == talking && s.round == 0 && !
 // announce starts the burst of an address on a port, from its first round.
 func (m *Machine) announce(s *seat, now time.Time) {
 	s.phase, s.round, s.half, s.due = talking, 0, false, now
-	if s.entry.unproven {
+	if s.entry.unproven || m.yields(s) {
 		m.beginProbe(s, now)
 	}
 	if s.port.live() {
@@ -63,17 +66,25 @@ func (m *Machine) send(p *port, now time.Time) {
 			m.probeStep(s, now)
 			continue
 		}
+		asks := m.verifies(s)
 		m.say(s)
+		if asks {
+			m.sendProbe(s)
+		}
 		m.step(s, now)
 	}
 }
 
 // frames returns how many frames the next announcement of a seat takes.
 func (m *Machine) frames(s *seat) int {
+	n := 1
 	if s.entry.family == lb.IPv4 && s.phase == talking && s.round > 0 && s.round <= len(m.cfg.Burst) {
-		return 2
+		n++
 	}
-	return 1
+	if m.verifies(s) {
+		n++
+	}
+	return n
 }
 
 // say emits the next announcement of a seat.
@@ -155,8 +166,11 @@ type bucket struct {
 	at                  time.Time
 }
 
+// mostFrames is what one announcement takes at most.
+const mostFrames = 3
+
 func newBucket(rate, depth int, now time.Time) bucket {
-	return bucket{rate: float64(rate), depth: float64(max(depth, 2)), tokens: float64(max(depth, 2)), at: now}
+	return bucket{rate: float64(rate), depth: float64(max(depth, mostFrames)), tokens: float64(max(depth, mostFrames)), at: now}
 }
 
 // refill adds the tokens of the time that passed. A clock that goes back adds none.
@@ -182,7 +196,7 @@ const batch = 16
 // ready returns when an announcement of any size may leave: at once while tokens are
 // there, else when a batch of them is.
 func (b *bucket) ready() time.Time {
-	if b.tokens >= 2 {
+	if b.tokens >= mostFrames {
 		return b.at
 	}
 	wait := (min(batch, b.depth) - b.tokens) / b.rate

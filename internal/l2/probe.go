@@ -16,12 +16,16 @@ type phase uint8
 const (
 	talking phase = iota // announced and answered for
 	probing              // asking whether somebody has it already; not answered for
-	held                 // somebody has it; asked again after probeHold
+	held                 // somebody has it; asked again after a pause
 )
 
-// probeHold is the pause before a held address is probed again: RFC 5227 2.1.1 allows one
-// attempt a minute after ten conflicts, and a held address is always such a case.
-const probeHold = time.Minute
+// The pause before a held address is probed again: RFC 5227 2.1.1 allows one attempt a
+// minute after ten conflicts.
+const (
+	probeHold     = 10 * time.Second
+	probeHoldLong = time.Minute
+	maxTries      = 10
+)
 
 // Probe gives the addresses that must be shown to be unused before they are announced for
 // the first time (RFC 5227 2.1, RFC 4862 5.4). It applies to addresses that a later Set
@@ -52,6 +56,11 @@ func (m *Machine) probeStep(s *seat, now time.Time) {
 	default:
 		s.entry.unproven = false
 		s.phase, s.round, s.half, s.due = talking, 0, false, now
+		if s.tries > 0 {
+			s.tries = 0
+			delete(m.rivals, s)
+			m.emit(Action{Op: Free, Family: s.entry.family, Link: s.port.index, Name: s.port.name, Addr: s.entry.addr})
+		}
 	}
 	s.enqueue()
 }
@@ -70,16 +79,51 @@ func (m *Machine) sendProbe(s *seat) {
 	m.emit(a)
 }
 
-// hold stops the probing of an address that somebody else has or is probing for as well.
+// hold leaves an address to somebody else who has it or is probing for it as well, and asks
+// for it again later.
 func (m *Machine) hold(s *seat, now time.Time) {
-	s.phase, s.due = held, now.Add(probeHold)
-	s.enqueue()
+	pause := probeHold
+	switch {
+	case m.yields(s):
+		pause = yieldRetry
+	case s.tries >= maxTries:
+		pause = probeHoldLong
+	}
+	s.tries++
+	s.phase, s.due = held, now.Add(pause)
+	if s.port.live() {
+		s.enqueue()
+	}
 }
 
-// probed notes that another host probes for an address that is being probed here: both must
-// then leave it alone (RFC 5227 2.1.1, RFC 4862 5.4.3).
+// verifies says whether the next announcement of a seat is accompanied by a probe: a host
+// that has the address and says nothing unasked is found in no other way. That is the end of
+// the burst and each refresh. Where a foreign host has precedence it is the first one, too.
+func (m *Machine) verifies(s *seat) bool {
+	switch {
+	case !m.cfg.Verify || s.phase != talking:
+		return false
+	case s.first() && s.entry.withhold:
+		return true
+	default:
+		return s.round >= len(m.cfg.Burst) && (!s.first() || s.entry.family == lb.IPv6)
+	}
+}
+
+// probed notes that another host probes for an address. If it is being probed here, too,
+// both must leave it alone (RFC 5227 2.1.1, RFC 4862 5.4.3). A speaker that asks thought that
+// it had the address: others may have believed it, and are told anew.
 func (m *Machine) probed(q *Query, now time.Time) {
-	if s := m.lookup(q.Target, q.Link); s != nil && s.phase == probing {
+	s := m.lookup(q.Target, q.Link)
+	if s == nil || s.entry.leaving {
+		return
+	}
+	_, ours := m.speakers[q.linkLayer()]
+	switch {
+	case s.phase == probing && !ours:
 		m.contend(s, q, q.linkLayer(), now)
+	case s.phase == talking && ours && s.round > len(m.cfg.Burst) && (s.healed.IsZero() || now.Sub(s.healed) >= healInterval):
+		s.healed = now
+		m.announce(s, now)
 	}
 }

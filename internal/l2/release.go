@@ -5,6 +5,7 @@ package l2
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/clarion-lb/clarion/internal/lb"
@@ -22,6 +23,9 @@ func (d departure) current() bool { return d.entry.leaving && d.entry.leaveAt.Eq
 // node goes on answering for each until it hears the new owner announce it, or Config.Linger
 // has passed, and says nothing unasked meanwhile. A Set without them does not cut that
 // short; a Set that wants one again takes it back. Each ends with a Released action.
+//
+// Addresses that are given by name are asked for once: when a partition has healed, the new
+// owner had them all along, says nothing unasked, and so ends the wait with its answer.
 func (m *Machine) Release(addrs []netip.Addr, now time.Time) []Action {
 	m.begin()
 	for _, e := range m.selected(addrs) {
@@ -32,9 +36,14 @@ func (m *Machine) Release(addrs []netip.Addr, now time.Time) []Action {
 		for _, s := range e.seats {
 			s.unqueue()
 		}
-		if len(e.seats) == 0 {
+		if !slices.ContainsFunc(e.seats, func(s *seat) bool { return s.phase == talking }) {
 			m.finish(e) // nobody hears us: nothing to hand over
 			continue
+		}
+		for _, s := range e.seats {
+			if addrs != nil && s.port.live() {
+				m.sendProbe(s)
+			}
 		}
 		m.leaving = append(m.leaving, departure{e, e.leaveAt})
 	}

@@ -40,6 +40,9 @@ type Announcement struct {
 	// Interfaces are the exact names of the interfaces to answer on, sorted; empty means
 	// every suitable one.
 	Interfaces []string
+	// Withhold leaves the address to a foreign host that uses it. Otherwise it is announced
+	// all the same, and defended.
+	Withhold bool
 	// Services are the Services behind the address, sorted. More than one shares it.
 	Services []Key
 }
