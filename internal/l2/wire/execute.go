@@ -59,7 +59,7 @@ func (w *Wire) one(a *l2.Action) (failure, bool) {
 		if p != nil {
 			return w.send(p, a)
 		}
-	case l2.Conflict, l2.Released:
+	case l2.Conflict, l2.Free, l2.Released:
 		w.log.Debug(a.Op.String(), "addr", a.Addr, "link", a.Name, "mac", a.MAC.String())
 		if w.notify != nil {
 			w.notify()

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/clarion-lb/clarion/internal/l2"
 	"github.com/clarion-lb/clarion/internal/lb"
 )
 
@@ -25,6 +26,10 @@ type letter struct {
 	probe         []netip.Addr
 	hasProbe      bool
 	confirm       time.Time
+	yield         []netip.Addr
+	hasYield      bool
+	speakers      map[l2.MAC]string
+	hasSpeakers   bool
 }
 
 // mailbox holds one letter and a one-slot kick.

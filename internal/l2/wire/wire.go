@@ -19,7 +19,7 @@ import (
 type Options struct {
 	Machine l2.Config
 	Log     *slog.Logger
-	// Notify is called after a rival was seen or a release ended, so that the caller looks at
+	// Notify is called after a rival was seen or has gone, or a release ended, so that the caller looks at
 	// Observe again. It runs in the packet loop and must not block. It may be nil.
 	Notify func()
 }
@@ -101,6 +101,18 @@ func (w *Wire) SetLinks(links []lb.Link) {
 // (l2.Machine.Probe). Call it before the Set that adds them.
 func (w *Wire) Probe(addrs []netip.Addr) {
 	w.mail.post(func(l *letter) { l.probe, l.hasProbe = addrs, true })
+}
+
+// Know says from which hardware addresses the other speakers send (l2.Machine.Know). The map
+// belongs to the Wire from now on.
+func (w *Wire) Know(speakers map[l2.MAC]string) {
+	w.mail.post(func(l *letter) { l.speakers, l.hasSpeakers = speakers, true })
+}
+
+// Yield gives all addresses on which this node steps back for another speaker
+// (l2.Machine.Yield).
+func (w *Wire) Yield(addrs []netip.Addr) {
+	w.mail.post(func(l *letter) { l.yield, l.hasYield = addrs, true })
 }
 
 // Confirm says that at the given time this node's view was proven current
@@ -212,6 +224,9 @@ func (w *Wire) deliver(l letter) {
 	if !l.confirm.IsZero() {
 		w.do(w.machine.Confirm(l.confirm, time.Now()))
 	}
+	if l.hasSpeakers {
+		w.do(w.machine.Know(l.speakers, time.Now()))
+	}
 	if l.hasProbe {
 		w.machine.Probe(l.probe)
 	}
@@ -223,6 +238,9 @@ func (w *Wire) deliver(l letter) {
 	}
 	if l.hasWant && !w.leaving {
 		w.do(w.machine.Set(l.want, time.Now()))
+	}
+	if l.hasYield {
+		w.do(w.machine.Yield(l.yield, time.Now()))
 	}
 	switch {
 	case l.reannounceAll:
