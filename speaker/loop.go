@@ -35,6 +35,7 @@ type loop struct {
 	members     *members.Members
 	nodes       *nodeWatch // nil without sessions between speakers
 	links       *link.Watcher
+	rivals      *rivals
 	wire        *wire.Wire
 	bgp         *advertiser
 	statuses    *kube.L2StatusWriter
@@ -67,7 +68,7 @@ func (l *loop) Run(ctx context.Context) error {
 		case <-l.members.Changed():
 		}
 		begin := time.Now()
-		l.pass()
+		l.pass(ctx)
 		if daemon.Sleep(ctx, restFactor*time.Since(begin)) != nil {
 			return nil
 		}
@@ -75,7 +76,7 @@ func (l *loop) Run(ctx context.Context) error {
 }
 
 // pass looks at everything once.
-func (l *loop) pass() {
+func (l *loop) pass(ctx context.Context) {
 	l.tellPeers()
 	objects, known := l.sources.Objects()
 	if !known {
@@ -94,6 +95,7 @@ func (l *loop) pass() {
 	if links, known := l.links.Links(); known {
 		desired = plan.OnLinks(desired, links)
 	}
+	desired = l.rivals.watch(ctx, snapshot, view, desired)
 	l.apply(desired, view, objects.Services)
 }
 

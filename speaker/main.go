@@ -99,17 +99,20 @@ func assemble(ctx context.Context, o options, log *slog.Logger) (*program, error
 	}
 	machine := l2.Config{
 		Exclude: exclude, Seed: seed(o.node), RefreshMin: o.refresh, RefreshMax: 2 * o.refresh, Fresh: freshFor,
+		Verify: true,
 	}
 	l.wire, err = wire.New(wire.Options{Machine: machine, Log: log, Notify: l.kicked})
 	if err != nil {
 		return nil, err
 	}
+	l.rivals = newRivals(log, l.wire, l.members, l.kicked)
 	if err := l.newBGP(o); err != nil {
 		return nil, err
 	}
 	l.links = link.New(log, func(links []lb.Link) {
 		l.wire.SetLinks(links)
 		l.tellInterfaces(machine, links)
+		l.tellHardware(machine, links)
 		if bind := o.bind(); bind.IsValid() {
 			l.members.SetLinkUp(members.LinkUp(links, bind.Addr()))
 		}

@@ -6,6 +6,7 @@ package main
 import (
 	"context"
 	"net/netip"
+	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -26,6 +27,8 @@ type metrics struct {
 	loaded    *prometheus.Desc
 	stale     *prometheus.Desc
 	layer2    []layer2Metric
+	rival     *prometheus.Desc
+	rivals    *prometheus.Desc
 	bgp       *bgpMetrics
 }
 
@@ -46,6 +49,11 @@ func newMetrics(l *loop) *metrics {
 			"1 once the configuration has been read and applied.", nil, nil),
 		stale: prometheus.NewDesc("metallb_k8s_client_config_stale_bool",
 			"Always 0: an object that cannot be used is left out alone and never holds back the others.", nil, nil),
+		rival: prometheus.NewDesc("clarion_layer2_rival",
+			"1 for each address of this node that somebody else uses: a host outside the cluster, or the speaker of the node given.",
+			[]string{"ip", "interface", "mac", "node", "withheld"}, nil),
+		rivals: prometheus.NewDesc("clarion_layer2_rival_frames_total",
+			"Number of frames in which somebody else claimed the address.", []string{"ip"}, nil),
 		layer2: []layer2Metric{
 			layer2("requests_received", "Number of ARP requests and neighbour solicitations for the address.",
 				func(c l2.Counters) uint64 { return c.Requests }),
@@ -93,6 +101,13 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		for _, l := range m.layer2 {
 			ch <- prometheus.MustNewConstMetric(l.desc, prometheus.CounterValue, float64(l.of(c)), addr.String())
 		}
+		if c.Conflicts > 0 {
+			ch <- prometheus.MustNewConstMetric(m.rivals, prometheus.CounterValue, float64(c.Conflicts), addr.String())
+		}
+	}
+	for _, r := range seen.Conflicts {
+		ch <- prometheus.MustNewConstMetric(m.rival, prometheus.GaugeValue, 1,
+			r.Addr.String(), r.Link, r.MAC.String(), r.Node, strconv.FormatBool(r.Withheld))
 	}
 }
 

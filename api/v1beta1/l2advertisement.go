@@ -26,6 +26,15 @@ type L2AdvertisementSpec struct {
 	// +optional
 	Interfaces []string `json:"interfaces,omitempty"`
 
+	// ConflictPolicy says what to do with an address that a host outside the cluster uses.
+	// `Report` (the default) announces it all the same, defends it once in 10 s, and tells about
+	// the other host in an event, a condition of the ServiceL2Status and a metric. `Withhold` does not
+	// announce it as long as the other host has it, and tells the same. An address that was just given to a
+	// Service is then asked for (0.6 s) before it is announced for the first time. If several that select an
+	// address differ, `Withhold` counts.
+	// +optional
+	ConflictPolicy ConflictPolicy `json:"conflictPolicy,omitempty"`
+
 	// ServiceSelectors select the Services that are announced by their labels. One match is
 	// enough. Absent means every Service with an address of the pools.
 	// +optional
@@ -75,6 +84,16 @@ type L2Election struct {
 	// +kubebuilder:validation:XValidation:rule=`self.matches('^([0-9]+([.][0-9]*)?(ns|us|µs|ms|s|m|h))+$|^0$')`,message="must be a time such as 30s, 5m or 24h"
 	MoveBackAfter *metav1.Duration `json:"moveBackAfter,omitempty"`
 }
+
+// ConflictPolicy says what to do with an address that a foreign host uses.
+// +kubebuilder:validation:Enum=Report;Withhold
+type ConflictPolicy string
+
+// The values of ConflictPolicy. An absent policy is ConflictReport.
+const (
+	ConflictReport   ConflictPolicy = "Report"
+	ConflictWithhold ConflictPolicy = "Withhold"
+)
 
 // PreferredNodeSelector adds a weight to the nodes that it selects.
 type PreferredNodeSelector struct {

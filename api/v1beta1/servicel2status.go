@@ -28,7 +28,17 @@ type ServiceL2StatusStatus struct {
 	// Interfaces that the Service is announced on. Empty means every interface.
 	// +optional
 	Interfaces []InterfaceInfo `json:"interfaces,omitempty"`
+
+	// Conditions tell what is wrong with the announcement: `AddressConflict` is True while a
+	// host outside the cluster uses an address of the Service, and names it. There is none while all is well.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
 }
+
+// ConditionAddressConflict is the type of a condition of a ServiceL2Status.
+const ConditionAddressConflict = "AddressConflict"
 
 // InterfaceInfo is a network interface of a node.
 type InterfaceInfo struct {
@@ -44,6 +54,7 @@ type InterfaceInfo struct {
 // +kubebuilder:printcolumn:name="Allocated Node",type=string,JSONPath=`.status.node`
 // +kubebuilder:printcolumn:name="Service Name",type=string,JSONPath=`.status.serviceName`
 // +kubebuilder:printcolumn:name="Service Namespace",type=string,JSONPath=`.status.serviceNamespace`
+// +kubebuilder:printcolumn:name="Conflict",type=string,priority=10,JSONPath=`.status.conditions[?(@.type=="AddressConflict")].message`
 type ServiceL2Status struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`

@@ -41,7 +41,13 @@ func compileL2(in *v1beta1.L2Advertisement) l2Advertisement {
 			Nodes:      compileSelectors(r, "spec.nodeSelectors", in.Spec.NodeSelectors),
 			Interfaces: sortedNames(r, "spec.interfaces", in.Spec.Interfaces),
 			Services:   compileSelectors(r, "spec.serviceSelectors", in.Spec.ServiceSelectors),
+			Withhold:   in.Spec.ConflictPolicy == v1beta1.ConflictWithhold,
 		},
+	}
+	switch in.Spec.ConflictPolicy {
+	case "", v1beta1.ConflictReport, v1beta1.ConflictWithhold:
+	default:
+		r.field("spec.conflictPolicy", "%q is neither Report nor Withhold; until it is corrected it counts as Report", in.Spec.ConflictPolicy)
 	}
 	for i, p := range in.Spec.PreferredNodeSelectors {
 		path := index("spec.preferredNodeSelectors", i)

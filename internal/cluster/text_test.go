@@ -128,6 +128,7 @@ func (w *writer) l2(ad *lb.L2Advertisement) {
 	w.field("nodes", selectors(ad.Nodes))
 	w.field("interfaces", ad.Interfaces)
 	w.field("services", selectors(ad.Services))
+	w.flag("withhold", ad.Withhold)
 	for _, p := range ad.Preferred {
 		w.line("  preferred %d %s", p.Weight, selector(p.Nodes))
 	}

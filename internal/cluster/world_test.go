@@ -201,6 +201,7 @@ func (w *world) l2(a *v1beta1.L2Advertisement) {
 	a.Spec.NodeSelectors = w.selectors()
 	a.Spec.Interfaces = pick(w, nil, nil, []string{"eth1", "eth0"})
 	a.Spec.Election = pick(w, nil, &v1beta1.L2Election{Sticky: true}, &v1beta1.L2Election{Spread: v1beta1.SpreadBalanced})
+	a.Spec.ConflictPolicy = pick(w, "", "", v1beta1.ConflictReport, v1beta1.ConflictWithhold, "Ignore")
 	for range w.IntN(2) {
 		a.Spec.PreferredNodeSelectors = append(a.Spec.PreferredNodeSelectors, v1beta1.PreferredNodeSelector{
 			Weight: int32(w.IntN(103)), Preference: metav1.LabelSelector{MatchLabels: map[string]string{"a": "1"}},

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 
@@ -119,6 +120,9 @@ func (w *L2StatusWriter) round(ctx context.Context) error {
 // put makes one object right. Creating needs two requests, because status is a subresource.
 func (w *L2StatusWriter) put(ctx context.Context, s plan.L2Status, stored *v1beta1.ServiceL2Status) error {
 	status := renderL2Status(s)
+	if stored != nil {
+		keepTimes(stored.Status.Conditions, status.Conditions)
+	}
 	if stored != nil && sameL2Status(stored.Status, status) {
 		return nil
 	}
@@ -156,7 +160,22 @@ func renderL2Status(s plan.L2Status) v1beta1.ServiceL2StatusStatus {
 	for _, i := range s.Interfaces {
 		out.Interfaces = append(out.Interfaces, v1beta1.InterfaceInfo{Name: i})
 	}
+	if s.Conflict != "" {
+		out.Conditions = []metav1.Condition{{
+			Type: v1beta1.ConditionAddressConflict, Status: metav1.ConditionTrue, Reason: "ForeignHost",
+			Message: s.Conflict, LastTransitionTime: metav1.Now(),
+		}}
+	}
 	return out
+}
+
+// keepTimes leaves the time of a condition alone whose status does not change.
+func keepTimes(before, after []metav1.Condition) {
+	for i := range after {
+		if old := meta.FindStatusCondition(before, after[i].Type); old != nil && old.Status == after[i].Status {
+			after[i].LastTransitionTime = old.LastTransitionTime
+		}
+	}
 }
 
 func readL2Status(s *v1beta1.ServiceL2Status) plan.L2Status {
@@ -172,5 +191,5 @@ func readL2Status(s *v1beta1.ServiceL2Status) plan.L2Status {
 
 func sameL2Status(a, b v1beta1.ServiceL2StatusStatus) bool {
 	return a.Node == b.Node && a.ServiceName == b.ServiceName && a.ServiceNamespace == b.ServiceNamespace &&
-		slices.Equal(a.Interfaces, b.Interfaces)
+		slices.Equal(a.Interfaces, b.Interfaces) && slices.Equal(a.Conditions, b.Conditions)
 }

@@ -34,6 +34,17 @@ type Election struct {
 // Options says whether there is anything beyond the default rule.
 func (e Election) Options() bool { return e.Balanced || e.Sticky }
 
+// Rival is somebody else on the wire who uses an address that this node wants to announce.
+type Rival struct {
+	Addr netip.Addr
+	Link string
+	MAC  string
+	// Node is the node of the speaker that it is, "" for a foreign host.
+	Node string
+	// Withheld is true while this node does not answer for the address because of it.
+	Withheld bool
+}
+
 // Announcement is one address that a node answers for by layer 2.
 type Announcement struct {
 	Addr netip.Addr

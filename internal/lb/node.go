@@ -56,6 +56,8 @@ type L2Advertisement struct {
 	Nodes Selectors
 	// Interfaces are the exact interface names to announce on; empty means all.
 	Interfaces []string
+	// Withhold leaves addresses to foreign hosts that use them.
+	Withhold bool
 	// Services restricts which Services are announced; empty means all.
 	Services Selectors
 	// Preferred adds weight to the nodes that match.

@@ -35,6 +35,8 @@ const (
 	NoSpeaker                   Reason = "noSpeaker" // no live speaker on the node
 	NoInterface                 Reason = "noUsableInterface"
 	Withdrawn                   Reason = "withdrawn"
+	AddressConflict             Reason = "AddressConflict" // a foreign host uses the address
+	ConflictResolved            Reason = "ConflictResolved"
 	// The next two mean that an input is not known yet: nothing is changed (I7).
 	MembershipUnknown Reason = "membershipUnknown"
 	ClusterUnknown    Reason = "clusterUnknown"

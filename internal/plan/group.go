@@ -242,5 +242,6 @@ func (f *facts) decide(g *group, d *Desired) {
 		slices.Sort(ads)
 		a.Services, a.Interfaces = slices.Compact(served), f.class(slices.Compact(ads)).interfaces
 	}
+	a.Withhold = f.withholds(live)
 	d.L2 = append(d.L2, a)
 }

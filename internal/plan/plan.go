@@ -35,6 +35,8 @@ type Desired struct {
 	// Watch are the nodes, sorted, to hold a session with that tells at once when one of the
 	// two falls silent.
 	Watch []string
+	// Conflicts are the foreign hosts that use these addresses: see WithConflicts.
+	Conflicts []Conflict
 	// Why has one entry for each address of each Service, in the order of the snapshot's
 	// Services and of the addresses in the Service's status. Their Nodes are left out: ask
 	// Explain for those.

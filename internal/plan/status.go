@@ -20,6 +20,8 @@ type L2Status struct {
 	Service lb.Key
 	// Interfaces are sorted; empty means every suitable one.
 	Interfaces []string
+	// Conflict tells which foreign hosts use addresses of the Service, "" for none.
+	Conflict string
 }
 
 // L2Statuses returns the status objects that this node must keep, sorted by Service: one
@@ -39,6 +41,9 @@ func L2Statuses(d Desired) []L2Status {
 			}
 			out[i].Interfaces = unionOfInterfaces(out[i].Interfaces, a.Interfaces)
 		}
+	}
+	for i := range out {
+		out[i].Conflict = conflictText(d, out[i].Service)
 	}
 	slices.SortFunc(out, func(a, b L2Status) int { return a.Service.Compare(b.Service) })
 	return out

@@ -34,7 +34,7 @@ func Transitions(prev, next Desired) []Event {
 	before, after := announcedServices(prev), announcedServices(next)
 	failedBefore := failures(prev)
 	done := map[lb.Key]bool{}
-	var out []Event
+	out := conflictEvents(prev, next)
 	for i := range next.Why {
 		e := &next.Why[i]
 		if e.Reason == lb.AnnounceFailed && !failedBefore[place{e.Service, e.Addr}] {

@@ -100,7 +100,7 @@ func (w *Wire) SetLinks(links []lb.Link) {
 // Probe gives the addresses to probe for before they are announced for the first time
 // (l2.Machine.Probe). Call it before the Set that adds them.
 func (w *Wire) Probe(addrs []netip.Addr) {
-	w.mail.post(func(l *letter) { l.probe, l.hasProbe = addrs, true })
+	w.mail.post(func(l *letter) { l.probe, l.hasProbe = append(l.probe, addrs...), true })
 }
 
 // Know says from which hardware addresses the other speakers send (l2.Machine.Know). The map
@@ -174,6 +174,15 @@ func (w *Wire) Observe(ctx context.Context) (Observation, error) {
 		return Observation{}, fmt.Errorf("observe layer 2: %w", err)
 	}
 	return o, nil
+}
+
+// Rivals returns who else uses addresses that are wanted here (l2.Machine.Conflicts).
+func (w *Wire) Rivals(ctx context.Context) ([]l2.Rival, error) {
+	var out []l2.Rival
+	if err := w.call(ctx, func() { out = w.machine.Conflicts(time.Now()) }); err != nil {
+		return nil, fmt.Errorf("observe rivals: %w", err)
+	}
+	return out, nil
 }
 
 // call runs f in the loop and waits for it.
