@@ -79,7 +79,7 @@ func TestCRDsLookLikeMetalLBs(t *testing.T) {
 		"l2advertisements": {"L2Advertisement",
 			"IPAddressPools:string IPAddressPool Selectors:string Interfaces:string Node Selectors:string:10", "Valid"},
 		"servicebgpstatuses": {"ServiceBGPStatus", "Node:string Service Name:string Service Namespace:string", ""},
-		"servicel2statuses":  {"ServiceL2Status", "Allocated Node:string Service Name:string Service Namespace:string", ""},
+		"servicel2statuses":  {"ServiceL2Status", "Allocated Node:string Service Name:string Service Namespace:string Conflict:string:10", ""},
 	} {
 		c := readCRD(t, plural)
 		if c.Spec.Group != "metallb.io" || c.Spec.Scope != "Namespaced" || c.Spec.Names.Kind != want.kind || c.Spec.Names.Plural != plural {
