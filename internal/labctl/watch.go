@@ -131,3 +131,15 @@ func (o Outage) LostMS() float64 {
 	}
 	return longest
 }
+
+// Claims returns, by host, when it said after a moment, asked or unasked, that it has the
+// address. Of a host with several cables each is a host of its own.
+func (o Outage) Claims(addr string, from time.Time) map[string][]time.Time {
+	out := map[string][]time.Time{}
+	for _, c := range o.claims {
+		if c.Addr == addr && c.MAC != "" && c.Time.After(from) {
+			out[c.Host] = append(out[c.Host], c.Time)
+		}
+	}
+	return out
+}
