@@ -40,6 +40,8 @@ type Machine struct {
 	confirmed time.Time               // when the evidence of the last Confirm was seen
 	muted     bool                    // it was too old at the last call: nothing is sent
 
+	turns Turns
+
 	gen  uint64 // of the last Set, to find what it no longer wants
 	out  []Action
 	pick []*link // scratch of choose
@@ -136,6 +138,7 @@ func (m *Machine) merge(a *lb.Announcement) {
 			e.group = SolicitedNode(addr)
 		}
 		_, e.unproven = m.unproven[addr]
+		m.turns.Added++
 		m.entries[addr] = e
 	}
 	if e.gen != m.gen {

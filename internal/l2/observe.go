@@ -6,6 +6,8 @@ package l2
 import (
 	"net/netip"
 	"slices"
+
+	"github.com/clarion-lb/clarion/internal/lb"
 )
 
 // Announced is an address and where it is announced.
@@ -34,6 +36,24 @@ func (m *Machine) Announced() []Announced {
 		}
 		slices.Sort(a.Links)
 		out = append(out, a)
+	}
+	return out
+}
+
+// Turns count changes of the addresses that frames matter for.
+type Turns struct{ Added, Dropped uint64 }
+
+// Turns returns how often an address came or went.
+func (m *Machine) Turns() Turns { return m.turns }
+
+// Addresses returns the addresses that received frames matter for, in no order: those that
+// are wanted and those that are being released.
+func (m *Machine) Addresses(f lb.Family) []netip.Addr {
+	out := make([]netip.Addr, 0, len(m.entries))
+	for a, e := range m.entries {
+		if e.family == f {
+			out = append(out, a)
+		}
 	}
 	return out
 }

@@ -124,6 +124,7 @@ func (m *Machine) drop(e *entry) {
 		m.unseat(s)
 	}
 	delete(m.entries, e.addr)
+	m.turns.Dropped++
 }
 
 // port finds or makes the port of a link and family.

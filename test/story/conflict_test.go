@@ -71,8 +71,8 @@ func toldAbout(t *testing.T, ns, addr, outcome string) {
 	const condition = `jsonpath={.items[*].status.conditions[?(@.type=="AddressConflict")].message}`
 	contains(t, strangerMAC, "-n", labctl.Namespace, "get", "servicel2statuses", "-l", "metallb.io/service-namespace="+ns, "-o", condition)
 	eventually(t, func(ctx context.Context) error {
-		for _, node := range []string{"n1", "n2", "n3"} {
-			out, err := lab.Exec(ctx, node, "curl", "--silent", "--max-time", "2", "http://localhost:9120/metrics")
+		for n := range 3 {
+			out, err := lab.Exec(ctx, "client", "curl", "--silent", "--max-time", "2", fmt.Sprintf("http://192.168.100.%d:9120/metrics", 11+n))
 			if err == nil && strings.Contains(out, `clarion_layer2_rival{`) && strings.Contains(out, `ip="`+addr+`"`) && strings.Contains(out, strangerMAC) {
 				return nil
 			}

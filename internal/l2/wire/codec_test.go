@@ -162,17 +162,17 @@ func TestFiltersPassWhatMatters(t *testing.T) {
 		frame  []byte
 		pass   bool
 	}{
-		"ARP request":          {arpFilter(), arpFrame(t, true), true},
-		"ARP reply":            {arpFilter(), arpFrame(t, false), true},
-		"RARP":                 {arpFilter(), spoil(arpFrame(t, true), 21, 3), false},
-		"ARP of token ring":    {arpFilter(), spoil(arpFrame(t, true), 15, 6), false},
-		"ARP with long MACs":   {arpFilter(), spoil(arpFrame(t, true), 18, 8), false},
-		"solicitation":         {ndpFilter(), nsFrame(t), true},
-		"advertisement":        {ndpFilter(), na, true},
-		"router advertisement": {ndpFilter(), ra, false},
-		"forwarded":            {ndpFilter(), spoil(nsFrame(t), 21, 254), false},
-		"with a code":          {ndpFilter(), spoil(nsFrame(t), 55, 1), false},
-		"TCP":                  {ndpFilter(), spoil(nsFrame(t), 20, 6), false},
+		"ARP request":          {arpFilter(newAddrSet([]netip.Addr{vip4()})), arpFrame(t, true), true},
+		"ARP reply":            {arpFilter(newAddrSet([]netip.Addr{vip4()})), arpFrame(t, false), true},
+		"RARP":                 {arpFilter(newAddrSet([]netip.Addr{vip4()})), spoil(arpFrame(t, true), 21, 3), false},
+		"ARP of token ring":    {arpFilter(newAddrSet([]netip.Addr{vip4()})), spoil(arpFrame(t, true), 15, 6), false},
+		"ARP with long MACs":   {arpFilter(newAddrSet([]netip.Addr{vip4()})), spoil(arpFrame(t, true), 18, 8), false},
+		"solicitation":         {ndpFilter(newAddrSet([]netip.Addr{vip6()})), nsFrame(t), true},
+		"advertisement":        {ndpFilter(newAddrSet([]netip.Addr{vip6()})), na, true},
+		"router advertisement": {ndpFilter(newAddrSet([]netip.Addr{vip6()})), ra, false},
+		"forwarded":            {ndpFilter(newAddrSet([]netip.Addr{vip6()})), spoil(nsFrame(t), 21, 254), false},
+		"with a code":          {ndpFilter(newAddrSet([]netip.Addr{vip6()})), spoil(nsFrame(t), 55, 1), false},
+		"TCP":                  {ndpFilter(newAddrSet([]netip.Addr{vip6()})), spoil(nsFrame(t), 20, 6), false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			vm, err := bpf.NewVM(withoutPacketType(c.filter))

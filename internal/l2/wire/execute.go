@@ -74,7 +74,7 @@ func (w *Wire) open(a *l2.Action) (*port, error) {
 	p := newPort(a)
 	w.ports[portKey{a.Link, a.Family}] = p
 	w.sent.Opens++
-	if err := p.listen(); err != nil {
+	if err := p.listen(w.filters.sets[a.Family]); err != nil {
 		return p, fmt.Errorf("listen on %s: %w", a.Name, err)
 	}
 	w.readers.Go(func() {

@@ -5,9 +5,12 @@ package wire
 
 import (
 	"fmt"
+	"slices"
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
+
+	"github.com/clarion-lb/clarion/internal/lb"
 )
 
 // The offsets of a frame as a packet socket delivers it, from the Ethernet header on.
@@ -17,10 +20,14 @@ const (
 	arpHeader  = etherLen     // hardware and protocol type
 	arpLengths = etherLen + 4 // hardware and protocol address lengths
 	arpOp      = etherLen + 6
+	arpSender  = etherLen + 14
+	arpTarget  = etherLen + 24
 	ipv6Next   = etherLen + 6
 	ipv6Hops   = etherLen + 7
+	ipv6Source = etherLen + 8
 	icmpType   = etherLen + ipv6Len
 	icmpCode   = icmpType + 1
+	ndpTarget  = icmpType + 8
 
 	arpEthernetIPv4 = 0x0001_0800
 	arpLengths64    = 0x0604
@@ -30,44 +37,62 @@ const (
 
 // Both filters drop what is addressed to other hosts, which a bridge or a capture on the
 // interface would bring in, and frames of VLANs that have no interface here: the kernel
-// marks both as "other host". No address is compared, so the filter never needs an update
-// and can never be behind.
+// marks both as "other host". Then they compare addresses, so that what others ask each other
+// never wakes this program.
 
-// arpFilter passes Ethernet/IPv4 requests and replies.
-func arpFilter() []bpf.Instruction {
-	return []bpf.Instruction{
-		bpf.LoadExtension{Num: bpf.ExtType},
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.PACKET_OTHERHOST, SkipTrue: 8},
-		bpf.LoadAbsolute{Off: arpHeader, Size: 4},
-		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: arpEthernetIPv4, SkipTrue: 6},
-		bpf.LoadAbsolute{Off: arpLengths, Size: 2},
-		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: arpLengths64, SkipTrue: 4},
-		bpf.LoadAbsolute{Off: arpOp, Size: 2},
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: 1, SkipTrue: 1}, // request
-		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: 2, SkipTrue: 1},
-		bpf.RetConstant{Val: wholeFrame},
-		bpf.RetConstant{Val: 0},
-	}
+// arpFilter passes Ethernet/IPv4 requests and replies that ask for an address in the set, or
+// come from one.
+func arpFilter(set addrSet) []bpf.Instruction {
+	return slices.Concat(
+		[]bpf.Instruction{bpf.LoadExtension{Num: bpf.ExtType}},
+		unless(bpf.JumpNotEqual, unix.PACKET_OTHERHOST),
+		[]bpf.Instruction{bpf.LoadAbsolute{Off: arpHeader, Size: 4}},
+		unless(bpf.JumpEqual, arpEthernetIPv4),
+		[]bpf.Instruction{bpf.LoadAbsolute{Off: arpLengths, Size: 2}},
+		unless(bpf.JumpEqual, arpLengths64),
+		[]bpf.Instruction{
+			bpf.LoadAbsolute{Off: arpOp, Size: 2},
+			bpf.ALUOpConstant{Op: bpf.ALUOpSub, Val: 1}, // request 1, reply 2
+		},
+		unless(bpf.JumpLessOrEqual, 1),
+		orElse(set.match(bpf.LoadAbsolute{Off: arpTarget, Size: 4})),
+		set.match(bpf.LoadAbsolute{Off: arpSender, Size: 4}),
+	)
 }
 
-// ndpFilter passes neighbour solicitations and advertisements with hop limit 255 and code
-// 0. Extension headers before ICMPv6 do not pass; neighbour discovery carries none.
-func ndpFilter() []bpf.Instruction {
-	return []bpf.Instruction{
-		bpf.LoadAbsolute{Off: ipv6Next, Size: 1}, // first: it drops nearly all other traffic
-		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.IPPROTO_ICMPV6, SkipTrue: 10},
-		bpf.LoadExtension{Num: bpf.ExtType},
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.PACKET_OTHERHOST, SkipTrue: 8},
-		bpf.LoadAbsolute{Off: ipv6Hops, Size: 1},
-		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: hopLimit, SkipTrue: 6},
-		bpf.LoadAbsolute{Off: icmpCode, Size: 1},
-		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: 0, SkipTrue: 4},
-		bpf.LoadAbsolute{Off: icmpType, Size: 1},
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: typeNS, SkipTrue: 1},
-		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: typeNA, SkipTrue: 1},
-		bpf.RetConstant{Val: wholeFrame},
-		bpf.RetConstant{Val: 0},
+// ndpFilter passes neighbour solicitations and advertisements with hop limit 255 and code 0
+// whose target, or source, is in the set. Extension headers before ICMPv6 do not pass;
+// neighbour discovery carries none.
+func ndpFilter(set addrSet) []bpf.Instruction {
+	return slices.Concat(
+		[]bpf.Instruction{bpf.LoadAbsolute{Off: ipv6Next, Size: 1}}, // first: it drops nearly all other traffic
+		unless(bpf.JumpEqual, unix.IPPROTO_ICMPV6),
+		[]bpf.Instruction{bpf.LoadExtension{Num: bpf.ExtType}},
+		unless(bpf.JumpNotEqual, unix.PACKET_OTHERHOST),
+		[]bpf.Instruction{bpf.LoadAbsolute{Off: ipv6Hops, Size: 1}},
+		unless(bpf.JumpEqual, hopLimit),
+		[]bpf.Instruction{bpf.LoadAbsolute{Off: icmpCode, Size: 1}},
+		unless(bpf.JumpEqual, 0),
+		[]bpf.Instruction{
+			bpf.LoadAbsolute{Off: icmpType, Size: 1},
+			bpf.ALUOpConstant{Op: bpf.ALUOpSub, Val: typeNS}, // the advertisement is one more
+		},
+		unless(bpf.JumpLessOrEqual, 1),
+		orElse(set.match(sum128(ndpTarget)...)),
+		set.match(sum128(ipv6Source)...),
+	)
+}
+
+func filterOf(f lb.Family, set addrSet) []bpf.Instruction {
+	if f == lb.IPv6 {
+		return ndpFilter(set)
 	}
+	return arpFilter(set)
+}
+
+// unless drops the frame unless what was loaded compares as asked.
+func unless(cond bpf.JumpTest, val uint32) []bpf.Instruction {
+	return []bpf.Instruction{bpf.JumpIf{Cond: cond, Val: val, SkipTrue: 1}, bpf.RetConstant{Val: 0}}
 }
 
 func assemble(filter []bpf.Instruction) ([]bpf.RawInstruction, error) {

@@ -6,6 +6,7 @@ package wire
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"syscall"
 
@@ -42,16 +43,23 @@ func newPort(a *l2.Action) *port {
 }
 
 // listen opens the packet socket with its filter already in place.
-func (p *port) listen() error {
-	proto, filter := unix.ETH_P_ARP, arpFilter()
+func (p *port) listen(set addrSet) error {
+	proto := unix.ETH_P_ARP
 	if p.family == lb.IPv6 {
-		proto, filter = unix.ETH_P_IPV6, ndpFilter()
+		proto = unix.ETH_P_IPV6
 	}
-	code, err := assemble(filter)
+	code, err := assemble(filterOf(p.family, set))
 	if err != nil {
 		return err
 	}
 	conn, err := packet.Listen(p.ifi, packet.Raw, proto, &packet.Config{Filter: code})
+	if errors.Is(err, unix.ENOMEM) || errors.Is(err, unix.EINVAL) {
+		// A kernel that allows less for a filter than any known: the one that lets all
+		// addresses through does as well, and only costs more.
+		if code, err = assemble(filterOf(p.family, everything())); err == nil {
+			conn, err = packet.Listen(p.ifi, packet.Raw, proto, &packet.Config{Filter: code})
+		}
+	}
 	if err != nil {
 		return err
 	}
@@ -68,6 +76,24 @@ func (p *port) listen() error {
 	}
 	p.conn, p.raw = conn, raw
 	return nil
+}
+
+// filter replaces the filter in one step: no frame is judged by neither.
+func (p *port) filter(log *slog.Logger, set addrSet) {
+	code, err := assemble(filterOf(p.family, set))
+	if err == nil {
+		err = p.conn.SetBPF(code)
+	}
+	if err == nil {
+		return
+	}
+	log.Warn("cannot narrow the packet filter, all addresses pass", "link", p.ifi.Name, "family", p.family.String(), "reason", err)
+	if code, err = assemble(filterOf(p.family, everything())); err == nil {
+		err = p.conn.SetBPF(code)
+	}
+	if err != nil { // the old one stays, which may be deaf for new addresses
+		log.Error("cannot replace the packet filter", "link", p.ifi.Name, "family", p.family.String(), "reason", err)
+	}
 }
 
 // maxFrame is longer than any ARP or neighbour discovery frame we act on. What is cut off

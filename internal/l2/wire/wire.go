@@ -42,6 +42,7 @@ type Wire struct {
 	readers sync.WaitGroup
 	sent    Sent
 	leaving bool
+	filters filters
 }
 
 // Sent counts what happened to frames since the start.
@@ -82,6 +83,7 @@ func New(o Options) (*Wire, error) {
 		left:     make(chan struct{}),
 		machine:  m,
 		ports:    make(map[portKey]*port),
+		filters:  filters{sets: make(map[lb.Family]addrSet)},
 	}, nil
 }
 
@@ -219,6 +221,7 @@ func (w *Wire) Run(ctx context.Context) error {
 			w.do(w.machine.Tick(time.Now()))
 		}
 		w.settle()
+		w.refilter()
 		if at, ok := w.machine.Deadline(); ok {
 			timer.Reset(time.Until(at))
 		} else {
@@ -246,7 +249,9 @@ func (w *Wire) deliver(l letter) {
 		w.do(w.machine.Release(l.release, time.Now()))
 	}
 	if l.hasWant && !w.leaving {
-		w.do(w.machine.Set(l.want, time.Now()))
+		actions := w.machine.Set(l.want, time.Now())
+		w.refilter()
+		w.do(actions)
 	}
 	if l.hasYield {
 		w.do(w.machine.Yield(l.yield, time.Now()))
