@@ -12,6 +12,7 @@ import (
 
 	"github.com/clarion-lb/clarion/internal/bfd"
 	"github.com/clarion-lb/clarion/internal/bfd/udp"
+	"github.com/clarion-lb/clarion/internal/lb"
 )
 
 // quick is BFD at 50 ms x 3.
@@ -279,5 +280,65 @@ func TestBFDUnderLoad(t *testing.T) {
 			t.Errorf("%s: %d false alarms in 20 s of full load (%s)", st.Target.Name, st.Counters.Downs, st.Session.Diagnostic)
 		}
 		t.Logf("%s: %d packets in, %d out, %d false alarms", st.Target.Name, st.Counters.ControlIn, st.Counters.ControlOut, st.Counters.Downs)
+	}
+}
+
+// BFD watches the sessions that are not found by an address on a common network as well: that of
+// an unnumbered peer runs between link-local addresses (RFC 5881), that of a multi-hop one across
+// routers (RFC 5883).
+func TestBFDOfOtherSessions(t *testing.T) {
+	profile := lb.DefaultBFDProfile("fast")
+	profile.TransmitInterval, profile.ReceiveInterval, profile.MinimumTTL = 50*time.Millisecond, 50*time.Millisecond, 254
+	const fast = "bfd\n profile fast\n  receive-interval 50\n  transmit-interval 50\n  minimum-ttl 254\n exit\nexit\n"
+	for _, tc := range []struct {
+		name   string
+		router func(s *segment) (config string, peer lb.Peer)
+	}{
+		{"unnumbered", func(s *segment) (string, lb.Peer) {
+			s.host("s")
+			s.host("r")
+			return bgpConfig(theirASN, "neighbor eth0 interface remote-as 64512", "neighbor eth0 bfd profile fast", "4 neighbor eth0 activate", "6 neighbor eth0 activate"),
+				peer("", func(p *lb.Peer) { p.Interface, p.BFD = "eth0", &profile })
+		}},
+		{"multi-hop", func(s *segment) (string, lb.Peer) {
+			s.namespace("far")
+			s.must("ip", "-n", s.ns("far"), "link", "add", "br0", "type", "bridge", "forward_delay", "0")
+			s.must("ip", "-n", s.ns("far"), "link", "set", "br0", "up")
+			s.host("s", "192.0.2.1/24")
+			s.host("hop", "192.0.2.254/24")
+			s.attach("far", "br0", "hop", "eth1", "198.51.100.254/24")
+			s.in("hop", "sysctl", "-qw", "net.ipv4.ip_forward=1")
+			s.namespace("r")
+			s.attach("far", "br0", "r", "eth0", "198.51.100.2/24")
+			s.in("s", "ip", "route", "add", "default", "via", "192.0.2.254")
+			s.in("r", "ip", "route", "add", "default", "via", "198.51.100.254")
+			return "ip nht resolve-via-default\n" + bgpConfig(theirASN, "neighbor 192.0.2.1 remote-as 64512", "neighbor 192.0.2.1 ebgp-multihop",
+					"neighbor 192.0.2.1 bfd profile fast", "4 neighbor 192.0.2.1 activate"),
+				peer("198.51.100.2", func(p *lb.Peer) { p.MultiHop, p.BFD = true, &profile })
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			s := newSegment(t)
+			config, p := tc.router(s)
+			f := s.startFRR("r", fast+config)
+			sp := s.startSpeaker("s")
+			sp.route(with(p, "10.0.0.1/32"))
+			up(t, sp, 15*time.Second)
+			f.has("ipv4", 3*time.Second, "10.0.0.1/32")
+			eventually(t, 5*time.Second, func() string {
+				if peers := f.bfdPeers(); len(peers) != 1 || peers[0].Status != "up" || peers[0].Multihop != p.MultiHop {
+					return fmt.Sprintf("FRR's BFD: %+v; ours: %+v", peers, session(sp))
+				}
+				return ""
+			})
+			time.Sleep(2 * time.Second) // FRR's new session, see bgp.Unreachable
+			s.cut("s")
+			took := f.has("ipv4", 2*time.Second)
+			t.Logf("cut: route gone after %s", took.Round(time.Millisecond))
+			s.heal("s")
+			up(t, sp, 10*time.Second)
+			f.has("ipv4", 3*time.Second, "10.0.0.1/32")
+		})
 	}
 }

@@ -204,13 +204,16 @@ func TestBadPeers(t *testing.T) {
 		1002: "head -c 4000 /dev/urandom; sleep 1",                                                                                                                                    // garbage
 		1003: "printf '\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\000\\035\\001\\004\\374\\001\\000\\000\\300\\000\\002\\102\\000'; sleep 0.2", // OPEN, then hangs up
 		1004: "true",                                                                                                                                                                  // hangs up at once
-		1005: "printf '\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\000\\002\\001'; sleep 1",                                                     // length below the header's
+		1006: "printf '\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\000\\035\\001\\004\\374\\001\\000\\132\\300\\000\\002\\102\\000" +
+			"\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\000\\023\\004'; sleep 0.3", // OPEN and KEEPALIVE: a session that ends again and again
+		1005: "printf '\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\000\\002\\001'; sleep 1", // length below the header's
 	} {
 		s.start("b", nil, "perl", "-MIO::Socket::INET", "-e", fmt.Sprintf(
 			`$s=IO::Socket::INET->new(LocalPort=>%d,Listen=>9,ReuseAddr=>1) or die; while($c=$s->accept){ if(!fork){ open(STDOUT,">&",$c); exec("sh","-c",q(%s)) } close $c; waitpid(-1,1) }`, port, script))
 	}
+	s.in("b", "nft", "add table ip f; add chain ip f in { type filter hook input priority 0; }; add rule ip f in tcp dport 1007 drop")
 	want := []bgp.PeerWant{with(peer(theirs4, nil), "10.0.0.1/32")}
-	for port := 1000; port < 1006; port++ { // 1000 is closed
+	for port := 1000; port < 1008; port++ { // 1000 is closed, 1007 does not even refuse
 		want = append(want, with(peer("192.0.2.66", func(p *lb.Peer) { p.Name, p.Port = fmt.Sprint("bad", port), uint16(port) }), "10.0.0.1/32"))
 	}
 	sp.route(want...)
@@ -228,9 +231,21 @@ func TestBadPeers(t *testing.T) {
 	if _, sessions := f.updates(ours4); sessions != 1 {
 		t.Errorf("the good peer saw %d sessions", sessions)
 	}
+	eventually(t, 15*time.Second, func() string {
+		if n := sp.state("bad1006").Ups; n < 3 {
+			return fmt.Sprintf("the flapping peer has had %d sessions", n)
+		}
+		return ""
+	})
+	if _, sessions := f.updates(ours4); sessions != 1 {
+		t.Errorf("the good peer saw %d sessions beside a flapping one", sessions)
+	}
 	for _, w := range want[1:] {
 		st := sp.state(w.Peer.Name)
 		t.Logf("%s: %s %s %s", w.Peer.Name, st.Phase, st.Reason, st.Detail)
+		if w.Peer.Name == "bad1006" {
+			continue
+		}
 		if st.Phase == bgp.Established || st.Reason == "" && w.Peer.Name != "bad1001" {
 			t.Errorf("%s: %s without reason", w.Peer.Name, st.Phase)
 		}
