@@ -124,6 +124,11 @@ func split(config string) map[string]string {
 	for line := range strings.Lines(config) {
 		switch word, _, _ := strings.Cut(strings.TrimSpace(line), " "); {
 		case strings.HasPrefix(line, " "):
+		case word == "log":
+			for _, d := range order() {
+				out[d] += line
+			}
+			continue
 		case word == "router", word == "route-map":
 			to = "bgpd"
 		case word == "bfd":
