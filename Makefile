@@ -19,7 +19,11 @@ space := $() $()
 # The time in images and archives: that of the commit, so that it is the same wherever they are built.
 export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 REVISION ?= $(shell git rev-parse HEAD 2>/dev/null)
-IMAGES = $(BIN)/images $(1) -out $(DIST)/images -version '$(VERSION)' -registry '$(REGISTRY)'
+IMAGES = $(BIN)/images $(1) -version '$(VERSION)' -binaries $(DIST)/bin -notices $(DIST)/NOTICES.txt
+# Where the plugin runs beside the nodes.
+DESKTOPS ?= darwin/amd64 darwin/arm64 windows/amd64
+list = $(subst $(space),$(comma),$(strip $(1)))
+PROGRAMS := ./controller ./speaker ./kubectl-clarion
 
 # Any controller and speaker that speak the MetalLB API can be measured.
 CONTROLLER ?= $(BIN)/controller
@@ -67,16 +71,26 @@ binaries: ## Build the static programs for all platforms into dist/bin/
 .PHONY: release-tools
 release-tools:
 	@mkdir -p $(BIN)
-	@cd tools && go build -o $(BIN)/ ./images ./manifests ./chartfiles
+	@cd tools && go build -o $(BIN)/ ./images ./manifests ./chartfiles ./licenses
 
 .PHONY: images
-images: binaries release-tools ## Pack them into multi-platform OCI images, as layouts and archives in dist/images/
-	$(call IMAGES,build) -binaries $(DIST)/bin -revision '$(REVISION)' -created $(SOURCE_DATE_EPOCH) \
-		-platforms $(subst $(space),$(comma),$(strip $(PLATFORMS)))
+images: binaries licenses ## Pack them into multi-platform OCI images, as layouts and archives in dist/images/
+	$(call IMAGES,build) -out $(DIST)/images -registry '$(REGISTRY)' -platforms $(call list,$(PLATFORMS)) \
+		-revision '$(REVISION)' -created $(SOURCE_DATE_EPOCH)
 
 .PHONY: images-push
 images-push: images ## Push them: REGISTRY=registry.example.com/path
-	$(call IMAGES,push)
+	$(call IMAGES,push) -out $(DIST)/images -registry '$(REGISTRY)'
+
+.PHONY: release
+release: images manifests chart ## Everything of a release in dist/: images, archives with checksums, manifests, chart
+	tools/binaries.sh '$(VERSION)' $(DIST)/bin $(DESKTOPS)
+	$(call IMAGES,archive) -out $(DIST)/release -platforms $(call list,$(PLATFORMS) $(DESKTOPS)) -license LICENSE
+
+.PHONY: chart
+chart: ## Package the Helm chart into dist/
+	@mkdir -p $(DIST)
+	cd test/chart && go run ./package -version '$(VERSION)' -chart ../../charts/clarion -out $(DIST)
 
 .PHONY: manifests
 manifests: release-tools ## Render the files that `kubectl apply -f` takes into dist/manifests/
@@ -105,6 +119,14 @@ chart-test: build lab-bin deps ## Helm chart: lint, goldens, and install, upgrad
 .PHONY: lint
 lint: ## Static checks
 	tools/lint.sh
+
+.PHONY: licenses
+licenses: release-tools ## Check the licences of everything that is linked, and collect their texts in dist/NOTICES.txt
+	$(BIN)/licenses -notices $(DIST)/NOTICES.txt $(PROGRAMS)
+
+.PHONY: vulnerabilities
+vulnerabilities: ## Look for known vulnerabilities in what is linked (needs a network that reaches vuln.go.dev)
+	cd tools && go run golang.org/x/vuln/cmd/govulncheck -C .. $(PROGRAMS)
 
 .PHONY: verify
 verify: ## Fail when generated files or go.mod are not what generating them now gives

@@ -10,14 +10,12 @@ cd "$(dirname "$0")/.."
 version=$1 out=$2
 shift 2
 
-programs=(./controller ./speaker)
-# The plugin is for people's machines as well.
-[ ! -d kubectl-clarion ] || programs+=(./kubectl-clarion)
+programs=(./controller ./speaker ./kubectl-clarion)
 
 for platform in "$@"; do
 	IFS=/ read -r os arch variant <<<"$platform"
 	build=("${programs[@]}")
-	[ "$os" = linux ] || build=(./kubectl-clarion)
+	[ "$os" = linux ] || build=(./kubectl-clarion) # the plugin is for people's machines as well
 	folder=$out/${platform//\//_}
 	mkdir -p "$folder"
 	echo "binaries: $platform" >&2

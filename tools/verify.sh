@@ -14,4 +14,9 @@ for module in . lab tools test/chart; do
 		status=1
 	fi
 done
+mkdir -p bin
+(cd tools && go build -o ../bin/ ./licenses)
+bin/licenses ./controller ./speaker ./kubectl-clarion || status=1
+# A release is built for 32 bits, too, where an int is smaller.
+GOOS=linux GOARCH=arm GOARM=7 CGO_ENABLED=0 go vet ./controller ./speaker ./kubectl-clarion ./internal/... || status=1
 exit $status

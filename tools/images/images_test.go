@@ -224,3 +224,33 @@ func TestPushNeedsARegistry(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestArchivesHoldTheProgramsAndHaveTheirChecksums(t *testing.T) {
+	o := testOptions(t)
+	o.license = "../../LICENSE"
+	if err := archive(o); err != nil {
+		t.Fatal(err)
+	}
+	sums, err := os.ReadFile(filepath.Join(o.out, "SHA256SUMS"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := exec.Command("sha256sum", "-c", "SHA256SUMS")
+	check.Dir = o.out
+	if msg, err := check.CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, msg)
+	}
+	const top = "clarion_v1.2.3_linux_arm_v7"
+	out, err := exec.Command("tar", "tzf", filepath.Join(o.out, top+".tar.gz")).Output()
+	want := top + "/\n" + top + "/controller\n" + top + "/speaker\n" + top + "/LICENSE\n"
+	if err != nil || string(out) != want {
+		t.Errorf("%v: %s", err, out)
+	}
+	if err := archive(o); err != nil {
+		t.Fatal(err)
+	}
+	again, err := os.ReadFile(filepath.Join(o.out, "SHA256SUMS"))
+	if err != nil || !bytes.Equal(sums, again) {
+		t.Errorf("the second time the checksums are %s (%v), the first time %s", again, err, sums)
+	}
+}

@@ -1,8 +1,8 @@
 // Copyright The Clarion Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Command images packs static binaries into OCI images without a container engine, and pushes
-// them. The base is empty: an image holds one program, its bill of materials and the licences
+// Command images packs static binaries into OCI images without a container engine, pushes these,
+// and packs the same binaries into archives. The base is empty: an image holds one program, its bill of materials and the licences
 // of what is linked into it. The same binaries give the same digests, on any machine.
 package main
 
@@ -34,6 +34,7 @@ func main() {
 type options struct {
 	binaries  string // folder with one folder per platform, such as linux_arm_v7
 	out       string // folder for OCI layouts and archives
+	license   string // file with the licence of Clarion itself; "" for none
 	notices   string // file with the licences of what is linked; "" for none
 	registry  string // put before image names; "" for none
 	version   string
@@ -42,7 +43,7 @@ type options struct {
 	platforms []v1.Platform
 }
 
-const usage = "usage: images build|push [flags]; -h lists them"
+const usage = "usage: images build|push|archive [flags]; -h lists them"
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 {
@@ -57,6 +58,8 @@ func run(ctx context.Context, args []string) error {
 		return build(o)
 	case "push":
 		return push(ctx, o)
+	case "archive":
+		return archive(o)
 	default:
 		return errors.New(usage)
 	}
@@ -69,6 +72,7 @@ func parse(args []string) (options, error) {
 	f := flag.NewFlagSet("images "+args[0], flag.ContinueOnError)
 	f.StringVar(&o.binaries, "binaries", "dist/bin", "folder with a folder of programs per platform")
 	f.StringVar(&o.out, "out", "dist/images", "folder for layouts and archives")
+	f.StringVar(&o.license, "license", "", "file with the licence of Clarion")
 	f.StringVar(&o.notices, "notices", "", "file with the licences of what is linked")
 	f.StringVar(&o.registry, "registry", "", "registry and path before the names of the images")
 	f.StringVar(&o.version, "version", "dev", "tag of the images")
