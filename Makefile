@@ -113,7 +113,7 @@ test-lab: build lab-bin deps ## The lab itself, CRDs, BGP against FRR, and the s
 	go test -count=1 -timeout 30m -v -p 1 ./test/...
 
 .PHONY: chart-test
-chart-test: build lab-bin deps ## Helm chart: lint, goldens, and install, upgrade and uninstall on a lab cluster
+chart-test: build manifests lab-bin deps ## Helm chart and manifests: lint, goldens, and install, upgrade and uninstall on a lab cluster
 	cd test/chart && go test -count=1 -timeout 10m -v .
 
 .PHONY: lint

@@ -2,7 +2,7 @@
 # Copyright The Clarion Authors
 # SPDX-License-Identifier: Apache-2.0
 #
-# Runs the linters of .golangci.yml over both modules that ship or test anything.
+# Runs the linters of .golangci.yml over the modules that ship or test anything.
 set -eu
 cd "$(dirname "$0")/.."
 root=$PWD
@@ -20,6 +20,7 @@ lint() { # module packages
 	(cd "$1" && "$root/bin/golangci-lint" run --timeout 10m "$2") || status=1
 }
 lint . ./...
+lint tools ./...
 # Without its main package, which links all of Kubernetes: minutes of type checking for 200 lines.
 lint lab ./internal/...
 exit $status

@@ -46,10 +46,38 @@ metadata: {name: web, namespace: default}
 spec: {type: LoadBalancer, loadBalancerClass: example.com/lb, selector: {app: web}, ports: [{port: 80}]}
 `
 
-// TestInstallUpgradeUninstall does to a cluster what `helm install`, `helm upgrade` and `helm
-// uninstall` do. The programs run with the accounts and privileges that the chart gives them.
-func TestInstallUpgradeUninstall(t *testing.T) {
+// TestOnACluster installs in both ways on one lab cluster, one after the other.
+func TestOnACluster(t *testing.T) {
 	lab := start(t)
+	t.Run("Helm", func(t *testing.T) { helm(t, lab) })
+	t.Run("Manifest", func(t *testing.T) { manifest(t, lab) })
+}
+
+// manifest applies the single file of `make manifests` once, as the documentation says, 
+// on a cluster without the CRDs that Helm has left, and deletes it.
+func manifest(t *testing.T, lab labctl.Lab) {
+	file := filepath.Join(lab.Root, "dist", "manifests", "clarion.yaml")
+	crds, err := lab.Kubectl(t.Context(), "get", "crds", "-o", "name")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := lab.Kubectl(t.Context(), append([]string{"delete", "--wait"}, strings.Fields(crds)...)...); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := lab.Kubectl(t.Context(), "apply", "-f", file); err != nil {
+		t.Fatal(err)
+	}
+	if err := lab.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := lab.Kubectl(t.Context(), "delete", "--timeout=60s", "-f", file); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// helm does to a cluster what `helm install`, `helm upgrade` and `helm uninstall` do. The
+// programs run with the accounts and privileges that the chart gives them.
+func helm(t *testing.T, lab labctl.Lab) {
 	config := configuration(t, lab)
 
 	install := action.NewInstall(config)
