@@ -53,7 +53,7 @@ func TestOnACluster(t *testing.T) {
 	t.Run("Manifest", func(t *testing.T) { manifest(t, lab) })
 }
 
-// manifest applies the single file of `make manifests` once, as the documentation says, 
+// manifest applies the single file of `make manifests` once, as the documentation says,
 // on a cluster without the CRDs that Helm has left, and deletes it.
 func manifest(t *testing.T, lab labctl.Lab) {
 	file := filepath.Join(lab.Root, "dist", "manifests", "clarion.yaml")
