@@ -72,3 +72,21 @@ func BenchmarkTransitions(b *testing.B) {
 		Transitions(before, after)
 	}
 }
+
+// BenchmarkBGPForNode is what BGP adds to the pass, with two peers and without any.
+func BenchmarkBGPForNode(b *testing.B) {
+	s, _ := bigCluster(10_000, 10)
+	self := s.Nodes[0].Name
+	b.Run("layer 2 only", func(b *testing.B) {
+		for b.Loop() {
+			BGPForNode(self, s)
+		}
+	})
+	s.BGP = []lb.BGPAdvertisement{{Name: "ad", Pools: []string{"p"}}}
+	s.Peers = newBGPCluster().Peers
+	b.Run("two peers", func(b *testing.B) {
+		for b.Loop() {
+			BGPForNode(self, s)
+		}
+	})
+}

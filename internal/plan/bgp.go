@@ -51,8 +51,10 @@ func BGPForNode(self string, s lb.Snapshot) BGP {
 	d := BGP{Known: true, Self: self}
 	node, reason := bgpNode(self, s.Nodes)
 	spans := spansOf(s.Pools)
-	var able []bgp.Announced
-	var at []int // index in Why of each of able
+	n := places(s.Services)
+	d.Why = make([]Advertised, 0, n)
+	able := make([]bgp.Announced, 0, n)
+	at := make([]int, 0, n) // index in Why of each of able
 	for i := range s.Services {
 		svc := &s.Services[i]
 		for _, a := range svc.Assigned {

@@ -45,10 +45,12 @@ func (f *facts) explanations() []Explanation {
 }
 
 // places counts the addresses of all Services.
-func (f *facts) places() int {
+func (f *facts) places() int { return places(f.services) }
+
+func places(services []lb.Service) int {
 	n := 0
-	for i := range f.services {
-		n += len(f.services[i].Assigned)
+	for i := range services {
+		n += len(services[i].Assigned)
 	}
 	return n
 }
