@@ -28,7 +28,7 @@ func (l *loop) newBGP(o options) error {
 	if err != nil {
 		return fmt.Errorf("prepare BFD: %w", err)
 	}
-	a.watch = a.bfd.As("bgp")
+	a.watch = a.bfd
 	a.open = gobgpRouter(l.log, bgp.RouterID(o.node, o.addresses()), a.kicked)
 	l.bgp = a
 	return nil

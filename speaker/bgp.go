@@ -45,7 +45,7 @@ type advertiser struct {
 	// free.
 	open     func(peers int) (bgp.Router, error)
 	bfd      *udp.Manager
-	watch    neighbours // the user of bfd for the peers
+	watch    neighbours // bfd
 	links    func() (links []lb.Link, known bool)
 	observed func(observedBGP) // gets what was seen after each look
 	kick     chan struct{}

@@ -61,9 +61,6 @@ type Manager struct {
 
 	first chan struct{} // closed when there is something to watch
 	once  sync.Once
-
-	users  sync.Mutex // never taken by the thread of Run
-	wanted map[string][]bfd.Target
 }
 
 // New returns a Manager without sessions; Run serves it.
@@ -75,7 +72,7 @@ func New(o Options) (*Manager, error) {
 	return &Manager{log: o.Log, kick: o.Kick, port: int(o.Port), wake: fd, first: make(chan struct{})}, nil
 }
 
-// Set hands over all targets. A program with several Users calls theirs instead. It returns at once; the same targets again change nothing.
+// Set hands over all targets. It returns at once; the same targets again change nothing.
 func (m *Manager) Set(want []bfd.Target) {
 	want = slices.Clone(want)
 	slices.SortFunc(want, func(a, b bfd.Target) int { return strings.Compare(a.Name, b.Name) })
