@@ -6,13 +6,11 @@ package main
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"time"
-
-	corev1 "k8s.io/api/core/v1"
 
 	"github.com/clarion-lb/clarion/internal/alloc"
 	"github.com/clarion-lb/clarion/internal/cluster"
-	"github.com/clarion-lb/clarion/internal/daemon"
 	"github.com/clarion-lb/clarion/internal/kube"
 	"github.com/clarion-lb/clarion/internal/lb"
 )
@@ -48,6 +46,7 @@ func (l *loop) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-l.kick:
+		case <-l.services.Freed():
 		case <-wake.C: // a reservation or cooldown ended
 		}
 		begin := time.Now()
@@ -55,8 +54,21 @@ func (l *loop) Run(ctx context.Context) error {
 		if !next.IsZero() {
 			wake.Reset(time.Until(next))
 		}
-		if daemon.Sleep(ctx, restFactor*time.Since(begin)) != nil {
-			return nil
+		l.rest(ctx, restFactor*time.Since(begin))
+	}
+}
+
+// rest waits a while, but not longer than the writers have work.
+func (l *loop) rest(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	case <-l.services.Freed():
+		select {
+		case l.kick <- struct{}{}:
+		default:
 		}
 	}
 }
@@ -90,72 +102,112 @@ func (l *loop) input(objects cluster.Objects, s lb.Snapshot, now time.Time) allo
 	return in
 }
 
-// write submits what differs from what is stored.
-func (l *loop) write(ctx context.Context, stored []*corev1.Service, s lb.Snapshot, result *alloc.Result, now time.Time) {
-	byKey := servicesByKey(stored, result, s.Released)
+// write submits what differs from what is stored, as much as the writer has room for: the rest
+// is decided anew when there is room again.
+func (l *loop) write(ctx context.Context, stored []*cluster.Packed, s lb.Snapshot, result *alloc.Result, now time.Time) {
+	l.releases.update(s.Services, result, l.services.InFlight)
+	changes, left := l.changes(s, result, now)
+	byKey := copiesOf(stored, changes)
+	room := l.services.Room()
 	var writes []kube.Write
-	// submit returns true when the Service is right as it stands.
-	submit := func(svc *corev1.Service, v cluster.Verdict, landed func()) bool {
-		if !l.services.Ready(lb.Key{Namespace: svc.Namespace, Name: svc.Name}, now) {
-			return false // a write is on its way, and will be told of when it lands
-		}
-		out, changed := cluster.Render(svc, v, now)
-		if changed {
-			writes = append(writes, kube.Write{Service: out, Landed: landed})
-		}
-		return !changed
-	}
-	l.releases.update(byKey, result, l.services.InFlight)
-	for i := range result.Outcomes {
-		o := &result.Outcomes[i]
-		svc := byKey[o.Service]
-		if svc == nil { // nothing to write and nothing to tell
-			continue
-		}
-		if l.releases.hold(o) {
-			continue
-		}
-		if submit(svc, verdict(o), func() { l.notices.outcome(svc, o) }) {
-			l.notices.standing(svc, o)
+	for _, c := range changes {
+		svc := byKey[c.key]
+		switch {
+		case svc == nil: // compiled from what was listed, so this cannot be
+		case c.standing() && svc.Says(c.verdict()):
+			l.notices.standing(svc, c.outcome)
+		case len(writes) == room:
+			left = true
+		default:
+			if out, changed := cluster.Render(svc.Unpack(), c.verdict(), now); changed {
+				writes = append(writes, kube.Write{Service: out, Landed: l.landed(svc, c)})
+			}
 		}
 	}
-	for _, k := range s.Released {
-		if svc := byKey[k]; svc != nil {
-			submit(svc, cluster.Verdict{}, func() { l.log.Info("released", "service", k) })
-		}
+	if left {
+		l.services.AwaitRoom()
 	}
 	l.notices.forget(result)
 	l.services.Submit(ctx, writes)
 }
 
-// servicesByKey finds the objects of those Services that may need a write or an event. Most
-// Services of a quiet cluster have what they should have and are not looked up.
-func servicesByKey(stored []*corev1.Service, result *alloc.Result, released []lb.Key) map[lb.Key]*corev1.Service {
-	byKey := map[lb.Key]*corev1.Service{}
-	for i := range result.Outcomes {
-		if o := &result.Outcomes[i]; o.Changed || o.Reason != lb.IPAllocated {
-			byKey[o.Service] = nil
+// change is a Service that is to be written, or may be.
+type change struct {
+	key     lb.Key
+	outcome *alloc.Outcome // nil: nothing of ours shall be left on it
+}
+
+// standing says whether only the condition on the Service can call for a write.
+func (c *change) standing() bool { return c.outcome != nil && !c.outcome.Changed }
+
+func (c *change) verdict() cluster.Verdict {
+	if c.outcome == nil {
+		return cluster.Verdict{}
+	}
+	return verdict(c.outcome)
+}
+
+// changes returns the Services that may be written now: the oldest first, because they are
+// served first, then those whose condition must be compared and those to be left alone. It
+// says whether others are left that the writer has no room for. What waits for the answer to
+// a write is none of them: the writer kicks when there is one.
+func (l *loop) changes(s lb.Snapshot, result *alloc.Result, now time.Time) (out []change, left bool) {
+	for _, k := range s.Released {
+		if l.services.Ready(k, now) {
+			out = append(out, change{key: k})
 		}
 	}
-	for _, k := range released {
-		byKey[k] = nil
+	var differing []int32 // there may be tens of thousands
+	for i := range result.Outcomes {
+		o := &result.Outcomes[i]
+		if !o.Changed && o.Reason == lb.IPAllocated || l.releases.hold(o) || !l.services.Ready(o.Service, now) {
+			continue
+		}
+		if o.Changed {
+			differing = append(differing, int32(i))
+		} else {
+			out = append(out, change{o.Service, o})
+		}
 	}
-	if len(byKey) == 0 {
+	// Outcomes are in the order of the Services that they are for.
+	slices.SortStableFunc(differing, func(a, b int32) int { return s.Services[a].Created.Compare(s.Services[b].Created) })
+	room := min(len(differing), l.services.Room())
+	oldest := make([]change, 0, room+len(out))
+	for _, i := range differing[:room] {
+		oldest = append(oldest, change{result.Outcomes[i].Service, &result.Outcomes[i]})
+	}
+	return append(oldest, out...), room < len(differing)
+}
+
+// copiesOf finds the copies of the Services that a pass looks into.
+func copiesOf(stored []*cluster.Packed, changes []change) map[lb.Key]*cluster.Packed {
+	byKey := make(map[lb.Key]*cluster.Packed, len(changes))
+	if len(changes) == 0 {
 		return byKey
 	}
+	for _, c := range changes {
+		byKey[c.key] = nil
+	}
 	for _, s := range stored {
-		k := lb.Key{Namespace: s.Namespace, Name: s.Name}
-		if _, wanted := byKey[k]; wanted {
-			byKey[k] = s
+		if _, wanted := byKey[s.Key()]; wanted {
+			byKey[s.Key()] = s
 		}
 	}
 	return byKey
 }
 
-func verdict(o *alloc.Outcome) cluster.Verdict {
-	return cluster.Verdict{
-		Addrs: o.Addrs, Pool: o.Pool, Reason: o.Reason, Message: o.Text(), Headline: o.Headline(),
+// landed returns what to do when the change has been stored. It must not hold on to the whole
+// result that the outcome is part of.
+func (l *loop) landed(svc *cluster.Packed, c change) func() {
+	if c.outcome == nil {
+		return func() { l.log.Info("released", "service", c.key) }
 	}
+	o := *c.outcome
+	return func() { l.notices.outcome(svc, &o) }
+}
+
+func verdict(o *alloc.Outcome) cluster.Verdict {
+	return cluster.Verdict{Addrs: o.Addrs, Pool: o.Pool, Reason: o.Reason, Message: o.Text(), Headline: o.Headline()}
 }
 
 // poolVerdicts sorts what one pass found out by the names of the pools.

@@ -8,6 +8,7 @@ package main
 import (
 	"context"
 	"os"
+	"runtime/debug"
 
 	"github.com/clarion-lb/clarion/internal/cluster"
 	"github.com/clarion-lb/clarion/internal/daemon"
@@ -19,6 +20,11 @@ var version = "dev"
 
 // leaseName is the Lease that replicas compete for, in Clarion's namespace.
 const leaseName = "clarion-controller"
+
+// gcPercent is how much garbage may lie about, in per cent of what is in use. Go's 100 would
+// have memory pay for a copy of everything; collecting four times as often costs a tenth of a
+// millisecond for each address given in a cluster with 20,000 Services.
+const gcPercent = 25
 
 func main() { daemon.Main("controller", run) }
 
@@ -33,6 +39,9 @@ func run(ctx context.Context, args []string, getenv func(string) string) error {
 	}
 	for _, n := range notices {
 		log.Warn(n)
+	}
+	if getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
 	}
 	log.Info("starting", "version", version, "namespace", o.Namespace, "class", o.Class)
 	clients, err := kube.Connect(o.Kubeconfig, "clarion-controller/"+version)
@@ -57,15 +66,16 @@ func run(ctx context.Context, args []string, getenv func(string) string) error {
 		}
 	}
 	watcher := kube.NewWatcher(log, kicked)
-	sources, err := kube.WatchForAllocation(watcher, clients, o.Namespace, cluster.Settings{LoadBalancerClass: o.Class})
+	services := kube.NewServiceWriter(log, clients.Builtin, kicked)
+	sources, err := kube.WatchForAllocation(watcher, clients, o.Namespace,
+		cluster.Settings{LoadBalancerClass: o.Class}, services.Echo)
 	if err != nil {
 		return err
 	}
-	services := kube.NewServiceWriter(log, clients.Builtin, kicked)
 	events := kube.NewEvents(log, clients, kube.EventSource{Component: "metallb-controller", Busy: services.Busy})
 	l := &loop{
 		log: log, kick: kick, sources: sources, services: services,
-		status:  kube.NewStatusWriter(log, clients),
+		status:  kube.NewStatusWriter(log, clients, kicked),
 		config:  kube.NewConfigWriter(log, clients.V1beta1, kube.ControllerStateMeta(o.Namespace, owner)),
 		notices: newNotices(log, events),
 		metrics: newMetrics(services),

@@ -32,7 +32,7 @@ func newNotices(log *slog.Logger, events *kube.Events) *notices {
 }
 
 // outcome tells what a landed write means for its Service.
-func (n *notices) outcome(svc *corev1.Service, o *alloc.Outcome) {
+func (n *notices) outcome(svc *cluster.Packed, o *alloc.Outcome) {
 	n.mu.Lock()
 	events := o.Events(n.told[o.Service])
 	n.remember(o)
@@ -42,7 +42,7 @@ func (n *notices) outcome(svc *corev1.Service, o *alloc.Outcome) {
 }
 
 // standing tells of a problem for which nothing had to be written.
-func (n *notices) standing(svc *corev1.Service, o *alloc.Outcome) {
+func (n *notices) standing(svc *cluster.Packed, o *alloc.Outcome) {
 	n.mu.Lock()
 	told, known := n.told[o.Service]
 	events := o.Events(told)
@@ -73,9 +73,13 @@ func (n *notices) forget(result *alloc.Result) {
 	}
 }
 
-func (n *notices) send(svc *corev1.Service, events []alloc.Event) {
+func (n *notices) send(svc *cluster.Packed, events []alloc.Event) {
+	if len(events) == 0 {
+		return
+	}
+	ref := kube.ServiceRef(svc.GetNamespace(), svc.GetName(), string(svc.GetUID()))
 	for _, e := range events {
-		n.events.Event(svc, eventType(e.Warning), string(e.Reason), e.Message)
+		n.events.Event(ref, eventType(e.Warning), string(e.Reason), e.Message)
 	}
 }
 
@@ -102,7 +106,7 @@ func (n *notices) problems(problems []lb.Problem, objects cluster.Objects) {
 	if len(unseen) == 0 {
 		return
 	}
-	refs := problemRefs(objects)
+	refs := problemRefs(objects, unseen)
 	for _, p := range unseen {
 		n.log.Warn("problem in an object", "kind", p.Kind, "object", p.Object, "field", p.Field,
 			"reason", p.Reason, "message", p.Message)
@@ -118,16 +122,23 @@ type objectID struct {
 	key  lb.Key
 }
 
-// problemRefs returns what an event must know of each object that a problem can be in.
-func problemRefs(o cluster.Objects) map[objectID]*corev1.ObjectReference {
-	refs := map[objectID]*corev1.ObjectReference{}
+// problemRefs returns what an event must know of each object that a problem is in.
+func problemRefs(o cluster.Objects, problems []lb.Problem) map[objectID]*corev1.ObjectReference {
+	refs := make(map[objectID]*corev1.ObjectReference, len(problems))
+	for _, p := range problems {
+		refs[objectID{p.Kind, p.Object}] = nil
+	}
 	for _, s := range o.Services {
-		id := objectID{"Service", lb.Key{Namespace: s.Namespace, Name: s.Name}}
-		refs[id] = kube.ServiceRef(s.Namespace, s.Name, string(s.UID))
+		id := objectID{"Service", s.Key()}
+		if _, wanted := refs[id]; wanted {
+			refs[id] = kube.ServiceRef(id.key.Namespace, id.key.Name, string(s.GetUID()))
+		}
 	}
 	for _, c := range o.Config() {
 		id := objectID{c.Kind, lb.Key{Namespace: c.Object.GetNamespace(), Name: c.Object.GetName()}}
-		refs[id] = kube.CustomRef(c.APIVersion, c.Kind, id.key.Namespace, id.key.Name, string(c.Object.GetUID()))
+		if _, wanted := refs[id]; wanted {
+			refs[id] = kube.CustomRef(c.APIVersion, c.Kind, id.key.Namespace, id.key.Name, string(c.Object.GetUID()))
+		}
 	}
 	return refs
 }

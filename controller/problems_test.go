@@ -24,15 +24,21 @@ import (
 
 func TestEventNamesTheObjectWithItsVersionAndUID(t *testing.T) {
 	at := func(uid types.UID) metav1.ObjectMeta { return metav1.ObjectMeta{Namespace: "ns", Name: "x", UID: uid} }
+	var problems []lb.Problem
+	for _, kind := range []string{
+		"Service", "IPAddressPool", "L2Advertisement", "BGPAdvertisement", "BGPPeer", "BFDProfile", "Community",
+	} {
+		problems = append(problems, lb.Problem{Kind: kind, Object: lb.Key{Namespace: "ns", Name: "x"}})
+	}
 	refs := problemRefs(cluster.Objects{
-		Services:          []*corev1.Service{{ObjectMeta: at("1")}},
+		Services:          []*cluster.Packed{cluster.Pack(&corev1.Service{ObjectMeta: at("1")})},
 		Pools:             []*v1beta1.IPAddressPool{{ObjectMeta: at("2")}},
 		L2Advertisements:  []*v1beta1.L2Advertisement{{ObjectMeta: at("3")}},
 		BGPAdvertisements: []*v1beta1.BGPAdvertisement{{ObjectMeta: at("4")}},
 		BGPPeers:          []*v1beta2.BGPPeer{{ObjectMeta: at("5")}},
 		BFDProfiles:       []*v1beta1.BFDProfile{{ObjectMeta: at("6")}},
 		Communities:       []*v1beta1.Community{{ObjectMeta: at("7")}},
-	})
+	}, problems)
 	for kind, want := range map[string]corev1.ObjectReference{
 		"Service":          {APIVersion: "v1", UID: "1"},
 		"IPAddressPool":    {APIVersion: "metallb.io/v1beta1", UID: "2"},

@@ -5,8 +5,7 @@ package main
 
 import (
 	"net/netip"
-
-	corev1 "k8s.io/api/core/v1"
+	"slices"
 
 	"github.com/clarion-lb/clarion/internal/alloc"
 	"github.com/clarion-lb/clarion/internal/lb"
@@ -20,7 +19,7 @@ type releases map[netip.Addr]lb.Key
 
 // update notes what this pass takes away and forgets what is done: a write that is no longer
 // on its way has landed, or was refused, and then the plan knows that X still has the address.
-func (r *releases) update(services map[lb.Key]*corev1.Service, result *alloc.Result, inFlight func(lb.Key) bool) {
+func (r *releases) update(services []lb.Service, result *alloc.Result, inFlight func(lb.Key) bool) {
 	for addr, k := range *r {
 		if !inFlight(k) {
 			delete(*r, addr)
@@ -28,22 +27,17 @@ func (r *releases) update(services map[lb.Key]*corev1.Service, result *alloc.Res
 	}
 	for i := range result.Outcomes {
 		o := &result.Outcomes[i]
-		if o.Cleared == "" || services[o.Service] == nil {
+		if o.Cleared == "" {
 			continue
 		}
-		kept := map[string]bool{}
-		for _, a := range o.Addrs {
-			kept[a.String()] = true
-		}
-		for _, in := range services[o.Service].Status.LoadBalancer.Ingress {
-			addr, err := netip.ParseAddr(in.IP)
-			if err != nil || kept[addr.Unmap().String()] {
+		for _, addr := range services[i].Assigned { // both are in the order of the keys
+			if slices.Contains(o.Addrs, addr) {
 				continue
 			}
 			if *r == nil {
 				*r = releases{}
 			}
-			(*r)[addr.Unmap()] = o.Service
+			(*r)[addr] = o.Service
 		}
 	}
 }

@@ -7,8 +7,6 @@ import (
 	"net/netip"
 	"testing"
 
-	corev1 "k8s.io/api/core/v1"
-
 	"github.com/clarion-lb/clarion/internal/alloc"
 	"github.com/clarion-lb/clarion/internal/lb"
 )
@@ -16,9 +14,7 @@ import (
 func TestAnAddressIsGivenAwayOnlyAfterItsHolderIsKnownToBeWithoutIt(t *testing.T) {
 	addr := netip.MustParseAddr("192.0.2.1")
 	x, y := lb.Key{Namespace: "ns", Name: "x"}, lb.Key{Namespace: "ns", Name: "y"}
-	stored := map[lb.Key]*corev1.Service{x: {Status: corev1.ServiceStatus{
-		LoadBalancer: corev1.LoadBalancerStatus{Ingress: []corev1.LoadBalancerIngress{{IP: addr.String()}}},
-	}}, y: {}}
+	stored := []lb.Service{{Key: x, Assigned: []netip.Addr{addr}}, {Key: y}}
 	grant := &alloc.Outcome{Service: y, Addrs: []netip.Addr{addr}}
 	plan := &alloc.Result{Outcomes: []alloc.Outcome{{Service: x, Cleared: "pool is gone"}, *grant}}
 	flying := true

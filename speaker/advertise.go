@@ -8,10 +8,10 @@ import (
 	"fmt"
 	"net/netip"
 
-	corev1 "k8s.io/api/core/v1"
 
 	"github.com/clarion-lb/clarion/internal/bfd/udp"
 	"github.com/clarion-lb/clarion/internal/bgp"
+	"github.com/clarion-lb/clarion/internal/cluster"
 	"github.com/clarion-lb/clarion/internal/lb"
 	"github.com/clarion-lb/clarion/internal/plan"
 )
@@ -35,7 +35,7 @@ func (l *loop) newBGP(o options) error {
 }
 
 // advertise hands a plan to the sessions and tells what changed.
-func (l *loop) advertise(next plan.BGP, services []*corev1.Service) {
+func (l *loop) advertise(next plan.BGP, services []*cluster.Packed) {
 	if !next.Known { // unknown is not empty (I7); layer 2 lacks the same, and says so
 		return
 	}

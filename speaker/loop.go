@@ -99,7 +99,7 @@ func (l *loop) pass(ctx context.Context) {
 	l.apply(desired, view, objects.Services)
 }
 
-func (l *loop) apply(desired plan.Desired, view lb.View, services []*corev1.Service) {
+func (l *loop) apply(desired plan.Desired, view lb.View, services []*cluster.Packed) {
 	var prev plan.Desired
 	if p := l.last.Load(); p != nil {
 		prev = *p
@@ -146,13 +146,13 @@ func (l *loop) tellPeers() {
 	l.members.SetPeers(peers)
 }
 
-func (l *loop) tell(events []plan.Event, services []*corev1.Service) {
+func (l *loop) tell(events []plan.Event, services []*cluster.Packed) {
 	if len(events) == 0 {
 		return
 	}
-	byKey := make(map[lb.Key]*corev1.Service, len(services))
+	byKey := make(map[lb.Key]*cluster.Packed, len(services))
 	for _, s := range services {
-		byKey[lb.Key{Namespace: s.Namespace, Name: s.Name}] = s
+		byKey[s.Key()] = s
 	}
 	for _, e := range events {
 		l.log.Info(e.Message, "service", e.Service, "reason", e.Reason)
@@ -164,6 +164,6 @@ func (l *loop) tell(events []plan.Event, services []*corev1.Service) {
 		if e.Warning {
 			kind = corev1.EventTypeWarning
 		}
-		l.events.Event(kube.ServiceRef(svc.Namespace, svc.Name, string(svc.UID)), kind, string(e.Reason), e.Message)
+		l.events.Event(kube.ServiceRef(svc.GetNamespace(), svc.GetName(), string(svc.GetUID())), kind, string(e.Reason), e.Message)
 	}
 }

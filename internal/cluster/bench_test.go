@@ -28,7 +28,7 @@ func manyServices(n int) cluster.Objects {
 			Namespace: fmt.Sprint("namespace-", i%50), Name: name, ResourceVersion: strconv.Itoa(i + 1),
 			UID: types.UID(fmt.Sprintf("00000000-0000-4000-8000-%012d", i)), Labels: map[string]string{"app": name},
 		}
-		o.Services = append(o.Services, &corev1.Service{
+		o.Services = append(o.Services, cluster.Pack(&corev1.Service{
 			ObjectMeta: meta,
 			Spec: corev1.ServiceSpec{
 				Type: corev1.ServiceTypeLoadBalancer, ClusterIPs: []string{"10.96.0.1"},
@@ -38,7 +38,7 @@ func manyServices(n int) cluster.Objects {
 			Status: corev1.ServiceStatus{LoadBalancer: corev1.LoadBalancerStatus{
 				Ingress: []corev1.LoadBalancerIngress{{IP: fmt.Sprintf("10.%d.%d.%d", i>>16, i>>8&255, i&255)}},
 			}},
-		})
+		}))
 		meta.Labels = map[string]string{discoveryv1.LabelServiceName: name}
 		meta.Name += "-abcde"
 		slice := &discoveryv1.EndpointSlice{
@@ -85,10 +85,10 @@ func BenchmarkCompile(b *testing.B) {
 			for b.Loop() {
 				for range changes {
 					at, version = (at+7)%n, version+1
-					s := *o.Services[at]
+					s := o.Services[at].Unpack()
 					s.ResourceVersion = strconv.Itoa(version)
 					s.Annotations = map[string]string{"metallb.io/address-pool": fmt.Sprint("pool-", version)}
-					o.Services[at] = &s
+					o.Services[at] = cluster.Pack(s)
 				}
 				c.Compile(o)
 			}

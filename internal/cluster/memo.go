@@ -6,7 +6,6 @@ package cluster
 import (
 	"slices"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/clarion-lb/clarion/internal/lb"
@@ -29,6 +28,14 @@ type entry[T any] struct {
 	val  T
 }
 
+// identified is what the memo asks of an object.
+type identified interface {
+	GetNamespace() string
+	GetName() string
+	GetUID() types.UID
+	GetResourceVersion() string
+}
+
 // change is what a pass did to one object: old is nil for a new object, now is nil for one
 // that is gone.
 type change[T any] struct {
@@ -39,7 +46,7 @@ type change[T any] struct {
 // update makes the memo hold what objs compile to and returns what changed. An object whose
 // new value equals the old one did not change: the controller writes the status of pools all
 // the time, and nobody needs to look at the pools again for that.
-func update[O metav1.Object, T any](m *memo[T], objs []O, compile func(O) T, equal func(a, b *T) bool) []change[T] {
+func update[O identified, T any](m *memo[T], objs []O, compile func(O) T, equal func(a, b *T) bool) []change[T] {
 	if m.byKey == nil {
 		m.byKey = make(map[lb.Key]*entry[T], len(objs))
 	}

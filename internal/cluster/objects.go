@@ -20,7 +20,7 @@ import (
 type Objects struct {
 	Settings
 
-	Services []*corev1.Service
+	Services []*Packed
 	// EndpointSlices means nothing unless EndpointSlicesListed: no endpoints and endpoints
 	// that are not known yet are two things.
 	EndpointSlices       []*discoveryv1.EndpointSlice

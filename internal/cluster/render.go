@@ -7,7 +7,6 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -42,7 +41,7 @@ func Render(in *corev1.Service, v Verdict, now time.Time) (*corev1.Service, bool
 	ingress := renderIngress(in.Status.LoadBalancer.Ingress, v.Addrs)
 	moved := !sameAddrs(in.Status.LoadBalancer.Ingress, ingress)
 	relabelled := PoolAnnotation(in) != v.Pool
-	if !moved && !relabelled && conditionSaysSo(in, v) {
+	if !moved && !relabelled && toldBy(in).saysSo(v) {
 		return nil, false
 	}
 	out := *in
@@ -73,21 +72,6 @@ func sameAddrs(a, b []corev1.LoadBalancerIngress) bool {
 	return slices.EqualFunc(a, b, func(x, y corev1.LoadBalancerIngress) bool {
 		return x.IP == y.IP && x.Hostname == y.Hostname
 	})
-}
-
-// conditionSaysSo is lenient where a write would only be cosmetic: a Service that has its
-// addresses needs no condition, as long as none denies it.
-func conditionSaysSo(in *corev1.Service, v Verdict) bool {
-	c := meta.FindStatusCondition(in.Status.Conditions, ConditionAddressAssigned)
-	switch {
-	case len(v.Addrs) > 0:
-		return c == nil || c.Status == metav1.ConditionTrue && c.Reason == conditionReason(v.Reason)
-	case v.Reason == "":
-		return c == nil
-	default:
-		return c != nil && c.Status == metav1.ConditionFalse &&
-			c.Reason == conditionReason(v.Reason) && strings.HasPrefix(c.Message, v.Headline)
-	}
 }
 
 func setCondition(out *corev1.Service, v Verdict, now time.Time) {

@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"unique"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -46,6 +47,13 @@ func equalServices(a, b *service) bool {
 	return reflect.DeepEqual(&before, b)
 }
 
+func compilePacked(p *Packed, class string) service {
+	if p.data == nil {
+		return service{kind: notOurs}
+	}
+	return compileService(p.Unpack(), class)
+}
+
 func compileService(in *corev1.Service, class string) service {
 	kind := claimOf(in, class)
 	if kind != ours {
@@ -64,7 +72,7 @@ func compileService(in *corev1.Service, class string) service {
 			Policy:        familyPolicy(in.Spec.IPFamilyPolicy),
 			RequestedPool: settingPool().of(r, in.Annotations),
 			SharingKey:    settingSharing().of(r, in.Annotations),
-			AssignedPool:  PoolAnnotation(in),
+			AssignedPool:  unique.Make(PoolAnnotation(in)).Value(), // the same few for thousands
 			LocalOnly:     in.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal,
 		},
 	}

@@ -7,8 +7,6 @@ import (
 	"reflect"
 	"slices"
 
-	corev1 "k8s.io/api/core/v1"
-
 	"github.com/clarion-lb/clarion/internal/lb"
 )
 
@@ -28,7 +26,7 @@ type serviceTable struct {
 // update brings the table up to date and says whether any result changed.
 func (t *serviceTable) update(o *Objects) bool {
 	stale := map[lb.Key]struct{}{} // Services whose endpoints are to be counted again
-	compile := func(s *corev1.Service) service { return compileService(s, o.LoadBalancerClass) }
+	compile := func(p *Packed) service { return compilePacked(p, o.LoadBalancerClass) }
 	changes := update(&t.services, o.Services, compile, equalServices)
 	listChanged := false
 	for _, c := range changes {

@@ -87,7 +87,15 @@ func (w *world) step() {
 	spaces, own := []string{"n1", "n2"}, []string{"metallb-system"}
 	switch w.IntN(13) {
 	case 0, 1:
-		replace(w, &w.Services, spaces, w.service)
+		var unpacked []*corev1.Service
+		for _, p := range w.Services {
+			unpacked = append(unpacked, p.Unpack())
+		}
+		replace(w, &unpacked, spaces, w.service)
+		w.Services = nil
+		for _, s := range unpacked {
+			w.Services = append(w.Services, cluster.Pack(s))
+		}
 	case 2, 3:
 		replace(w, &w.EndpointSlices, spaces, w.slice)
 	case 4:

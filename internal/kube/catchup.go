@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/client-go/kubernetes"
 
+	"github.com/clarion-lb/clarion/internal/cluster"
 	"github.com/clarion-lb/clarion/internal/daemon"
 )
 
@@ -49,7 +50,7 @@ func (s *Sources) CatchUp(ctx context.Context, log *slog.Logger, client kubernet
 }
 
 // unseen counts the Services with addresses that the store has not, or older than stored.
-func unseen(ctx context.Context, client kubernetes.Interface, copies Store[*corev1.Service]) (behind int, err error) {
+func unseen(ctx context.Context, client kubernetes.Interface, copies Store[*cluster.Packed]) (behind int, err error) {
 	// Without a resource version the list is what etcd has, not what a cache has.
 	o := metav1.ListOptions{
 		Limit:         catchUpPage,
@@ -66,7 +67,7 @@ func unseen(ctx context.Context, client kubernetes.Interface, copies Store[*core
 				continue
 			}
 			seen, ok := copies.Get(keyOf(now))
-			if !ok || seen.UID != now.UID || !notOlder(seen.ResourceVersion, now.ResourceVersion) {
+			if !ok || seen.GetUID() != now.UID || !notOlder(seen.GetResourceVersion(), now.ResourceVersion) {
 				behind++
 			}
 		}

@@ -8,7 +8,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/kubernetes/fake"
-	toolscache "k8s.io/client-go/tools/cache"
+
+	"github.com/clarion-lb/clarion/internal/cluster"
 )
 
 func TestUnseenCountsAddressesThatTheCopiesLack(t *testing.T) {
@@ -29,13 +30,13 @@ func TestUnseenCountsAddressesThatTheCopiesLack(t *testing.T) {
 			if tc.now != nil {
 				client = fake.NewClientset(tc.now)
 			}
-			informer := toolscache.NewSharedIndexInformer(&toolscache.ListWatch{}, &corev1.Service{}, 0, toolscache.Indexers{})
+			copies := newCopies(cluster.PackNext, nil, func() {})
 			if tc.copied != nil {
-				if err := informer.GetStore().Add(tc.copied); err != nil {
+				if err := copies.Add(tc.copied); err != nil {
 					t.Fatal(err)
 				}
 			}
-			got, err := unseen(t.Context(), client, Store[*corev1.Service]{informer: informer})
+			got, err := unseen(t.Context(), client, Store[*cluster.Packed]{copies})
 			if err != nil || got != tc.want {
 				t.Errorf("unseen = %d, %v, want %d", got, err, tc.want)
 			}

@@ -21,15 +21,16 @@ import (
 type overlay struct {
 	mu      sync.Mutex
 	entries map[lb.Key]overlayEntry
-	writes  uint64 // how many were begun
+	writes  uint64 // grows with each version made up
 	flying  int    // how many of the entries have not landed
 }
 
 // overlayEntry is one write: on its way, or landed and not yet seen in the store.
 type overlayEntry struct {
-	service *corev1.Service // as sent, or as the server returned it
+	service *cluster.Packed // as sent, with a version that no server has; or as the server answered
 	landed  bool
-	number  uint64
+	base    string // the version that the write is based on
+	echoed  string // the last version that the watch showed while the write was on its way
 }
 
 func newOverlay() *overlay { return &overlay{entries: map[lb.Key]overlayEntry{}} }
@@ -40,15 +41,41 @@ func (o *overlay) begin(svc *corev1.Service) {
 	defer o.mu.Unlock()
 	o.writes++
 	o.flying++
-	o.entries[keyOf(svc)] = overlayEntry{service: svc, number: o.writes}
+	o.entries[keyOf(svc)] = overlayEntry{service: cluster.Pack(svc).WithVersion(o.version(svc.ResourceVersion)), base: svc.ResourceVersion}
 }
 
-// landed replaces the assumption by the server's answer, until the store has it too.
-func (o *overlay) landed(result *corev1.Service) {
+// version makes up a resource version that no stored object has: results memoized for the
+// stored one do not apply, and nothing can be written on top of it.
+func (o *overlay) version(base string) string { return fmt.Sprintf("%s+%d", base, o.writes) }
+
+// assumed says whether a Service comes from the overlay, so that no stored object is like it.
+func assumed(version string) bool { return strings.Contains(version, "+") }
+
+// landed replaces the assumption by the server's answer, until the store has it too. It says
+// whether the watch has shown something newer already, which echo took for this write.
+func (o *overlay) landed(answer *corev1.Service) (overtaken bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.flying--
-	o.entries[keyOf(result)] = overlayEntry{service: result, landed: true}
+	sent := o.entries[keyOf(answer)]
+	o.entries[keyOf(answer)] = overlayEntry{service: cluster.PackNext(answer, sent.service), landed: true}
+	return sent.echoed != "" && !notOlder(answer.ResourceVersion, sent.echoed)
+}
+
+// echo says whether what the watch shows is a write of this program.
+func (o *overlay) echo(now *cluster.Packed) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	e, ok := o.entries[now.Key()]
+	switch {
+	case !ok || e.service.GetUID() != now.GetUID():
+		return false
+	case e.landed:
+		return notOlder(e.service.GetResourceVersion(), now.GetResourceVersion())
+	}
+	e.echoed = now.GetResourceVersion()
+	o.entries[now.Key()] = e
+	return true
 }
 
 // drop gives up the assumption: the write failed for certain.
@@ -67,16 +94,16 @@ func (o *overlay) inFlight(k lb.Key) bool {
 	return ok && !e.landed
 }
 
-// busy says whether more writes are on their way than the writers take at once.
-func (o *overlay) busy() bool {
+// onTheirWay counts the writes without an answer.
+func (o *overlay) onTheirWay() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.flying > serviceWriters
+	return o.flying
 }
 
 // apply returns the Services with the pending writes laid over them and forgets the writes
 // that the store shows by now. It replaces elements of the list, never the objects.
-func (o *overlay) apply(services []*corev1.Service) []*corev1.Service {
+func (o *overlay) apply(services []*cluster.Packed) []*cluster.Packed {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if len(o.entries) == 0 {
@@ -84,14 +111,18 @@ func (o *overlay) apply(services []*corev1.Service) []*corev1.Service {
 	}
 	pending := make(map[lb.Key]bool, len(o.entries))
 	for i, s := range services {
-		k := keyOf(s)
+		k := s.Key()
 		e, ok := o.entries[k]
 		switch {
-		case !ok || e.service.UID != s.UID:
+		case !ok || e.service.GetUID() != s.GetUID():
 		case !e.landed:
-			services[i] = withWritten(s, e)
+			if e.base != s.GetResourceVersion() {
+				e = o.rebase(e, s)
+				o.entries[k] = e
+			}
+			services[i] = e.service
 			pending[k] = true
-		case !notOlder(s.ResourceVersion, e.service.ResourceVersion):
+		case !notOlder(s.GetResourceVersion(), e.service.GetResourceVersion()):
 			services[i] = e.service
 			pending[k] = true
 		}
@@ -104,20 +135,17 @@ func (o *overlay) apply(services []*corev1.Service) []*corev1.Service {
 	return services
 }
 
-// withWritten returns the store's Service with the fields that this program writes taken
-// from the write on its way, so that another writer's newer spec counts too. It gets a
-// resource version that no stored object has: results memoized for the stored one do not
-// apply, and nothing can be written on top of it.
-func withWritten(stored *corev1.Service, e overlayEntry) *corev1.Service {
-	out := *stored
-	out.Status = e.service.Status
-	out.Annotations = cluster.WithPoolAnnotation(stored.Annotations, cluster.PoolAnnotation(e.service))
-	out.ResourceVersion = fmt.Sprintf("%s+%d", stored.ResourceVersion, e.number)
-	return &out
+// rebase returns the entry for a Service that somebody else has written meanwhile: the fields
+// that this program writes are those of the write on its way, and the others count as stored.
+func (o *overlay) rebase(e overlayEntry, stored *cluster.Packed) overlayEntry {
+	out, sent := stored.Unpack(), e.service.Unpack()
+	out.Status = sent.Status
+	out.Annotations = cluster.WithPoolAnnotation(out.Annotations, cluster.PoolAnnotation(sent))
+	o.writes++ // another version than before
+	e.service = cluster.Pack(out).WithVersion(o.version(out.ResourceVersion))
+	e.base = out.ResourceVersion
+	return e
 }
-
-// assumed says whether a Service comes from withWritten, so that no stored object is like it.
-func assumed(s *corev1.Service) bool { return strings.Contains(s.ResourceVersion, "+") }
 
 // notOlder says whether resource version a is b or newer. Versions that cannot be compared
 // count as newer only when they are equal.
@@ -127,5 +155,3 @@ func notOlder(a, b string) bool {
 	}
 	return a == b
 }
-
-func keyOf(s *corev1.Service) lb.Key { return lb.Key{Namespace: s.Namespace, Name: s.Name} }

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/clarion-lb/clarion/internal/cluster"
 	"github.com/clarion-lb/clarion/internal/lb"
 )
 
@@ -23,7 +24,10 @@ func stored(uid, version, ip string) *corev1.Service {
 	return s
 }
 
-func ipOf(s *corev1.Service) string {
+func packed(uid, version, ip string) *cluster.Packed { return cluster.Pack(stored(uid, version, ip)) }
+
+func ipOf(p *cluster.Packed) string {
+	s := p.Unpack()
 	if len(s.Status.LoadBalancer.Ingress) == 0 {
 		return ""
 	}
@@ -34,35 +38,35 @@ func TestOverlayShowsAWriteUntilTheStoreDoes(t *testing.T) {
 	key := lb.Key{Namespace: "ns", Name: "web"}
 	for name, tc := range map[string]struct {
 		prepare func(*overlay)
-		store   *corev1.Service
+		store   *cluster.Packed
 		ip      string
 		version string // "" if it must differ from every stored one
 	}{
-		"nothing was written":               {func(*overlay) {}, stored("u", "5", ""), "", "5"},
-		"the write is on its way":           {func(o *overlay) { o.begin(stored("u", "5", "192.0.2.1")) }, stored("u", "5", ""), "192.0.2.1", ""},
-		"on its way, and others wrote":      {func(o *overlay) { o.begin(stored("u", "5", "192.0.2.1")) }, stored("u", "6", ""), "192.0.2.1", ""},
-		"landed, and the store is old":      {land("u", "9"), stored("u", "8", ""), "192.0.2.1", "9"},
-		"landed, and the store is new":      {land("u", "9"), stored("u", "9", "192.0.2.1"), "192.0.2.1", "9"},
-		"landed, and changed by others":     {land("u", "9"), stored("u", "10", ""), "", "10"},
-		"the object was made anew":          {land("u", "9"), stored("v", "12", ""), "", "12"},
-		"on its way to an object that went": {func(o *overlay) { o.begin(stored("u", "5", "192.0.2.1")) }, stored("v", "12", ""), "", "12"},
+		"nothing was written":               {func(*overlay) {}, packed("u", "5", ""), "", "5"},
+		"the write is on its way":           {func(o *overlay) { o.begin(stored("u", "5", "192.0.2.1")) }, packed("u", "5", ""), "192.0.2.1", ""},
+		"on its way, and others wrote":      {func(o *overlay) { o.begin(stored("u", "5", "192.0.2.1")) }, packed("u", "6", ""), "192.0.2.1", ""},
+		"landed, and the store is old":      {land("u", "9"), packed("u", "8", ""), "192.0.2.1", "9"},
+		"landed, and the store is new":      {land("u", "9"), packed("u", "9", "192.0.2.1"), "192.0.2.1", "9"},
+		"landed, and changed by others":     {land("u", "9"), packed("u", "10", ""), "", "10"},
+		"the object was made anew":          {land("u", "9"), packed("v", "12", ""), "", "12"},
+		"on its way to an object that went": {func(o *overlay) { o.begin(stored("u", "5", "192.0.2.1")) }, packed("v", "12", ""), "", "12"},
 		"the write was refused": {func(o *overlay) {
 			o.begin(stored("u", "5", "192.0.2.1"))
 			o.drop(key)
-		}, stored("u", "5", ""), "", "5"},
+		}, packed("u", "5", ""), "", "5"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := newOverlay()
 			tc.prepare(o)
-			got := o.apply([]*corev1.Service{tc.store})[0]
+			got := o.apply([]*cluster.Packed{tc.store})[0]
 			if ipOf(got) != tc.ip {
 				t.Errorf("address %q, want %q", ipOf(got), tc.ip)
 			}
-			if tc.version == "" && got.ResourceVersion == tc.store.ResourceVersion {
+			if tc.version == "" && got.GetResourceVersion() == tc.store.GetResourceVersion() {
 				t.Error("has the resource version of a stored object: memoized results would be taken for it")
 			}
-			if tc.version != "" && got.ResourceVersion != tc.version {
-				t.Errorf("resource version %s, want %s", got.ResourceVersion, tc.version)
+			if tc.version != "" && got.GetResourceVersion() != tc.version {
+				t.Errorf("resource version %s, want %s", got.GetResourceVersion(), tc.version)
 			}
 		})
 	}
@@ -79,7 +83,7 @@ func land(uid, version string) func(*overlay) {
 func TestOverlayForgetsWhatTheStoreShows(t *testing.T) {
 	o := newOverlay()
 	land("u", "9")(o)
-	o.apply([]*corev1.Service{stored("u", "9", "192.0.2.1")})
+	o.apply([]*cluster.Packed{packed("u", "9", "192.0.2.1")})
 	if len(o.entries) != 0 || o.flying != 0 {
 		t.Errorf("%d entries and %d writes on their way are left", len(o.entries), o.flying)
 	}
@@ -93,10 +97,10 @@ func TestOverlayForgetsWhatTheStoreShows(t *testing.T) {
 func TestOverlayTellsTwoWritesApart(t *testing.T) {
 	o := newOverlay()
 	o.begin(stored("u", "5", "192.0.2.1"))
-	first := o.apply([]*corev1.Service{stored("u", "5", "")})[0].ResourceVersion
+	first := o.apply([]*cluster.Packed{packed("u", "5", "")})[0].GetResourceVersion()
 	o.drop(lb.Key{Namespace: "ns", Name: "web"})
 	o.begin(stored("u", "5", "192.0.2.2"))
-	if second := o.apply([]*corev1.Service{stored("u", "5", "")})[0].ResourceVersion; second == first {
+	if second := o.apply([]*cluster.Packed{packed("u", "5", "")})[0].GetResourceVersion(); second == first {
 		t.Errorf("both have resource version %s", second)
 	}
 }

@@ -101,28 +101,17 @@ func (p *passwords) run(ctx context.Context) {
 // begin starts the watch of one Secret.
 func (p *passwords) begin(ctx context.Context, wg *sync.WaitGroup, name string) {
 	out := &secretWatch{}
-	inf, err := newInformer(p.w, Source[*corev1.Secret]{
+	store, watch := newWatch(p.w, Source[*corev1.Secret]{
 		Client: p.client, Resource: "secrets", Namespace: p.namespace, Name: name,
-		Example: &corev1.Secret{}, Strip: stripSecret, Broken: func(err error) { p.broken(out, err) },
-	})
-	if err != nil { // a mistake of ours: these calls fail on informers that run
-		p.w.log.Error("watch secret", "secret", name, "error", err)
-		return
-	}
+		Example: &corev1.Secret{}, Broken: func(err error) { p.broken(out, err) },
+	}, func(now, _ *corev1.Secret) *corev1.Secret {
+		stripSecret(now)
+		return now
+	}, nil)
 	ctx, out.stop = context.WithCancel(ctx)
-	out.store = Store[*corev1.Secret]{informer: inf}
+	out.store = store
 	p.watches[name] = out
-	wg.Go(func() { inf.RunWithContext(ctx) })
-	wg.Go(func() { p.kickWhenRead(ctx, out) })
-}
-
-// kickWhenRead tells of a Secret that does not exist: no event does.
-func (p *passwords) kickWhenRead(ctx context.Context, s *secretWatch) {
-	select {
-	case <-s.store.informer.HasSyncedChecker().Done():
-		p.w.kick()
-	case <-ctx.Done():
-	}
+	wg.Go(func() { watch.run(ctx) })
 }
 
 // broken notes why a Secret cannot be read. One that has been read stays as it was.

@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/util/workqueue"
 
+	"github.com/clarion-lb/clarion/internal/cluster"
 	"github.com/clarion-lb/clarion/internal/lb"
 )
 
@@ -27,6 +28,13 @@ const (
 	// writeTimeout bounds one write, so that a leader that lost its Lease cannot have an old
 	// write land long after its successor began.
 	writeTimeout = 3 * time.Second
+
+	// queuedWrites bounds the writes that have been decided on and not been answered. What is
+	// decided later is decided on what is known later; and a backlog of tens of thousands
+	// would be in memory twice. The loop is asked for more when a quarter is left, so that the
+	// writers have work while it looks at the whole cluster again.
+	queuedWrites = 1024
+	refillAt     = queuedWrites / 4
 
 	retryFirst = 50 * time.Millisecond
 	retryMost  = 10 * time.Second
@@ -41,10 +49,13 @@ type ServiceWriter struct {
 	kick    func()
 	overlay *overlay
 	queue   chan Write
+	freed   chan struct{}
 	backoff workqueue.TypedRateLimiter[lb.Key]
 
 	mu      sync.Mutex
 	delayed map[lb.Key]time.Time // no new attempt before
+	awaited bool                 // somebody was told to wait for a write
+	hungry  bool                 // somebody awaits room
 	counts  WriteCounts
 }
 
@@ -53,19 +64,21 @@ type WriteCounts struct {
 	Updates, Errors uint64
 }
 
-// NewServiceWriter returns a writer; kick is called after every finished write.
+// NewServiceWriter returns a writer; kick is called when something that had to wait for a write
+// may be tried again.
 func NewServiceWriter(log *slog.Logger, client kubernetes.Interface, kick func()) *ServiceWriter {
 	return &ServiceWriter{
 		log: log, client: client, kick: kick,
 		overlay: newOverlay(),
 		queue:   make(chan Write),
+		freed:   make(chan struct{}, 1),
 		backoff: workqueue.NewTypedItemExponentialFailureRateLimiter[lb.Key](retryFirst, retryMost),
 		delayed: map[lb.Key]time.Time{},
 	}
 }
 
 // Overlay lays the writes that the store does not show yet over a list of Services.
-func (w *ServiceWriter) Overlay(services []*corev1.Service) []*corev1.Service {
+func (w *ServiceWriter) Overlay(services []*cluster.Packed) []*cluster.Packed {
 	return w.overlay.apply(services)
 }
 
@@ -75,8 +88,56 @@ func (w *ServiceWriter) Ready(k lb.Key, now time.Time) bool {
 	w.mu.Lock()
 	until, wait := w.delayed[k]
 	w.mu.Unlock()
-	return (!wait || !now.Before(until)) && !w.overlay.inFlight(k)
+	return (!wait || !now.Before(until)) && !w.InFlight(k)
 }
+
+// InFlight says whether a write for the Service is on its way. The writer kicks when those that
+// are have been answered.
+func (w *ServiceWriter) InFlight(k lb.Key) bool {
+	if !w.overlay.inFlight(k) {
+		return false
+	}
+	w.mu.Lock()
+	w.awaited = true
+	w.mu.Unlock()
+	return true
+}
+
+// Room says how many writes may be submitted now.
+func (w *ServiceWriter) Room() int { return max(0, queuedWrites-w.overlay.onTheirWay()) }
+
+// AwaitRoom asks for a token from Freed: there was not enough Room.
+func (w *ServiceWriter) AwaitRoom() {
+	w.mu.Lock()
+	w.hungry = true
+	w.mu.Unlock()
+}
+
+// Freed has a token when somebody awaits room and the writers will soon be without work.
+func (w *ServiceWriter) Freed() <-chan struct{} { return w.freed }
+
+// answered tells those who wait, and not for each of hundreds of writes, but when most of them
+// have been answered.
+func (w *ServiceWriter) answered() {
+	if w.overlay.onTheirWay() > refillAt {
+		return
+	}
+	w.mu.Lock()
+	awaited, hungry := w.awaited, w.hungry
+	w.awaited, w.hungry = false, false
+	w.mu.Unlock()
+	if awaited {
+		w.kick()
+	}
+	if hungry {
+		wake(w.freed)
+	}
+}
+
+// Echo says whether a version of a Service that the watch shows is no news: what this writer
+// has written itself. A version that comes before the answer to a write counts as its echo
+// until the answer tells.
+func (w *ServiceWriter) Echo(now *cluster.Packed) bool { return w.overlay.echo(now) }
 
 // Write is a Service as it shall be stored: status and annotations count, and the resource
 // version it is based on.
@@ -90,7 +151,7 @@ type Write struct {
 // leaves out what is based on a write that was on its way when the pass began and has been
 // answered since: nothing stored has that version, and the answer has kicked the next pass.
 func (w *ServiceWriter) Submit(ctx context.Context, writes []Write) {
-	writes = slices.DeleteFunc(writes, func(wr Write) bool { return assumed(wr.Service) })
+	writes = slices.DeleteFunc(writes, func(wr Write) bool { return assumed(wr.Service.ResourceVersion) })
 	if len(writes) == 0 {
 		return
 	}
@@ -138,10 +199,11 @@ func (w *ServiceWriter) write(parent context.Context, wr Write) {
 	w.count(err)
 	switch {
 	case err == nil:
-		stripService(result)
 		wr.Landed() // before the next pass can see the result
-		w.overlay.landed(result)
 		w.backoff.Forget(k)
+		if w.overlay.landed(result) {
+			w.kick()
+		}
 	case apierrors.IsNotFound(err), apierrors.IsGone(err):
 		w.overlay.drop(k)
 		w.backoff.Forget(k)
@@ -159,7 +221,7 @@ func (w *ServiceWriter) write(parent context.Context, wr Write) {
 		w.settle(parent, svc)
 		w.retry(k)
 	}
-	w.kick()
+	w.answered()
 }
 
 // refused says whether the server has certainly not stored the write.
@@ -179,7 +241,6 @@ func (w *ServiceWriter) settle(ctx context.Context, svc *corev1.Service) {
 		cancel()
 		switch {
 		case err == nil:
-			stripService(stored)
 			w.overlay.landed(stored)
 			return
 		case apierrors.IsNotFound(err):
@@ -218,11 +279,8 @@ func (w *ServiceWriter) count(err error) {
 	w.counts.Updates++
 }
 
-// InFlight says whether a write for the Service is on its way.
-func (w *ServiceWriter) InFlight(k lb.Key) bool { return w.overlay.inFlight(k) }
-
 // Busy says whether writes are waiting for a writer.
-func (w *ServiceWriter) Busy() bool { return w.overlay.busy() }
+func (w *ServiceWriter) Busy() bool { return w.overlay.onTheirWay() > serviceWriters }
 
 // Counts returns how many writes succeeded and failed since the start.
 func (w *ServiceWriter) Counts() WriteCounts {

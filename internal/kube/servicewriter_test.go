@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
 
+	"github.com/clarion-lb/clarion/internal/cluster"
 	"github.com/clarion-lb/clarion/internal/lb"
 )
 
@@ -79,7 +80,7 @@ func TestServiceWriterAfterEachAnswer(t *testing.T) {
 				if landed.Load() != tc.landed {
 					t.Errorf("landed was called: %t, want %t", landed.Load(), tc.landed)
 				}
-				if ip := ipOf(w.Overlay([]*corev1.Service{stored("u", "5", "")})[0]); ip != tc.ip {
+				if ip := ipOf(w.Overlay([]*cluster.Packed{packed("u", "5", "")})[0]); ip != tc.ip {
 					t.Errorf("the next pass sees %q, want %q", ip, tc.ip)
 				}
 				time.Sleep(retryMost) // virtual: the pause after a failure is over
@@ -113,13 +114,13 @@ func TestServiceWriterAssumesTheWorstWhileTheServerIsSilent(t *testing.T) {
 		go func() { done <- w.Run(ctx) }()
 		w.Submit(ctx, []Write{{Service: stored("u", "5", "192.0.2.1"), Landed: func() {}}})
 		time.Sleep(10 * time.Minute) // virtual
-		if ip := ipOf(w.Overlay([]*corev1.Service{stored("u", "5", "")})[0]); ip != "192.0.2.1" {
+		if ip := ipOf(w.Overlay([]*cluster.Packed{packed("u", "5", "")})[0]); ip != "192.0.2.1" {
 			t.Errorf("after ten minutes without the server the address is %q", ip)
 		}
 		up.Store(true)
 		time.Sleep(2 * retryMost)
 		synctest.Wait()
-		if ip := ipOf(w.Overlay([]*corev1.Service{stored("u", "5", "")})[0]); ip != "" {
+		if ip := ipOf(w.Overlay([]*cluster.Packed{packed("u", "5", "")})[0]); ip != "" {
 			t.Errorf("the server says that nothing was stored, and the pass still sees %q", ip)
 		}
 		cancel()
@@ -135,10 +136,10 @@ func TestServiceWriterLeavesOutWhatIsBasedOnAnAssumption(t *testing.T) {
 	w := NewServiceWriter(slog.New(slog.DiscardHandler), fake.NewClientset(), func() {})
 	first := stored("u", "5", "192.0.2.1")
 	w.overlay.begin(first)
-	seen := w.Overlay([]*corev1.Service{stored("u", "5", "")})
+	seen := w.Overlay([]*cluster.Packed{packed("u", "5", "")})
 	w.overlay.landed(stored("u", "6", "192.0.2.1"))
-	w.Submit(t.Context(), []Write{{Service: seen[0], Landed: func() { t.Error("written") }}})
+	w.Submit(t.Context(), []Write{{Service: seen[0].Unpack(), Landed: func() { t.Error("written") }}})
 	if k := keyOf(first); w.overlay.inFlight(k) || !w.Ready(k, time.Now()) {
-		t.Errorf("a write based on version %s is on its way", seen[0].ResourceVersion)
+		t.Errorf("a write based on version %s is on its way", seen[0].GetResourceVersion())
 	}
 }

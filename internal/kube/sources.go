@@ -18,7 +18,7 @@ import (
 // Sources are the stores that a program compiles its snapshot from.
 type Sources struct {
 	settings    cluster.Settings
-	Services    Store[*corev1.Service]
+	Services    Store[*cluster.Packed]
 	pools       Store[*v1beta1.IPAddressPool]
 	nodes       Store[*corev1.Node]
 	l2          Store[*v1beta1.L2Advertisement]
@@ -34,9 +34,11 @@ type Sources struct {
 // WatchForAllocation watches what the controller decides on, Services, Namespaces and the pools
 // of Clarion's own namespace, and what it reports mistakes of: the rest of the configuration,
 // and the Nodes, which decide whether two peers or advertisements meet. It reads no Secrets.
-func WatchForAllocation(w *Watcher, c Clients, namespace string, settings cluster.Settings) (*Sources, error) {
+// Versions of Services that are the echo of an own write are no reason to look at anything.
+func WatchForAllocation(w *Watcher, c Clients, namespace string, settings cluster.Settings, echo func(*cluster.Packed) bool) (*Sources, error) {
 	s := &Sources{settings: settings}
-	if err := s.watchCommon(w, c, namespace); err != nil {
+	same := func(_, now *cluster.Packed) bool { return echo(now) }
+	if err := s.watchCommon(w, c, namespace, same); err != nil {
 		return nil, err
 	}
 	namespaces, err := Watch(w, Source[*corev1.Namespace]{
@@ -51,7 +53,7 @@ func WatchForAllocation(w *Watcher, c Clients, namespace string, settings cluste
 // BGPPeer names, one by one, so that it needs no right to read the others.
 func WatchForAnnouncement(w *Watcher, c Clients, namespace string, settings cluster.Settings) (*Sources, error) {
 	s := &Sources{settings: settings}
-	if err := s.watchCommon(w, c, namespace); err != nil {
+	if err := s.watchCommon(w, c, namespace, nil); err != nil {
 		return nil, err
 	}
 	slices, err := Watch(w, Source[*discoveryv1.EndpointSlice]{
@@ -65,17 +67,17 @@ func WatchForAnnouncement(w *Watcher, c Clients, namespace string, settings clus
 
 // config is the source of a kind of the configuration, of which all is read.
 func config[T cluster.Object](client rest.Interface, resource, namespace string, example T) Source[T] {
-	return Source[T]{Client: client, Resource: resource, Namespace: namespace, Example: example, Strip: stripManaged[T]}
+	return Source[T]{
+		Client: client, Resource: resource, Namespace: namespace, Example: example,
+		Strip: stripManaged[T], Same: sameConfig[T],
+	}
 }
 
-func (s *Sources) watchCommon(w *Watcher, c Clients, namespace string) (err error) {
-	s.Services, err = Watch(w, Source[*corev1.Service]{
-		Client: c.Builtin.CoreV1().RESTClient(), Resource: "services",
-		Example: &corev1.Service{}, Strip: stripService,
-	})
-	if err != nil {
-		return err
-	}
+func (s *Sources) watchCommon(w *Watcher, c Clients, namespace string, same func(old, now *cluster.Packed) bool) (err error) {
+	services, watch := newWatch(w, Source[*corev1.Service]{
+		Client: c.Builtin.CoreV1().RESTClient(), Resource: "services", Example: &corev1.Service{},
+	}, cluster.PackNext, same)
+	s.Services, w.watches = services, append(w.watches, watch)
 	s.pools, err = Watch(w, config(c.V1beta1, "ipaddresspools", namespace, &v1beta1.IPAddressPool{}))
 	if err != nil {
 		return err

@@ -30,6 +30,7 @@ const retryPause = 5 * time.Second
 type StatusWriter struct {
 	log     *slog.Logger
 	clients Clients
+	kick    func()
 	wake    chan struct{}
 
 	mu     sync.Mutex
@@ -37,9 +38,10 @@ type StatusWriter struct {
 	round  uint64                 // counts the calls of Set
 }
 
-// NewStatusWriter returns a writer that wants nothing yet.
-func NewStatusWriter(log *slog.Logger, clients Clients) *StatusWriter {
-	return &StatusWriter{log: log, clients: clients, wake: make(chan struct{}, 1)}
+// NewStatusWriter returns a writer that wants nothing yet. It kicks when a wanted status was
+// based on an old copy: no other change of an object may be worth a look.
+func NewStatusWriter(log *slog.Logger, clients Clients, kick func()) *StatusWriter {
+	return &StatusWriter{log: log, clients: clients, kick: kick, wake: make(chan struct{}, 1)}
 }
 
 // Set says which objects shall be stored with which status; what was wanted before is forgotten.
@@ -63,30 +65,42 @@ func (w *StatusWriter) Run(ctx context.Context) error {
 		case <-w.wake:
 		}
 		pause := statusPause
-		if !w.writeAll(ctx) {
+		ok, stale := w.writeAll(ctx)
+		if !ok {
 			pause = retryPause
 		}
 		if daemon.Sleep(ctx, pause) != nil {
 			return nil
 		}
+		if stale {
+			w.kick()
+		}
 	}
 }
 
-// writeAll tries each wanted object once, and says whether all is well. What failed stays
-// wanted, unless Set has said something newer by then.
-func (w *StatusWriter) writeAll(ctx context.Context) bool {
+// writeAll tries each wanted object once, and says whether all is well and whether any copy was
+// stale. What failed stays wanted, unless Set has said something newer by then.
+func (w *StatusWriter) writeAll(ctx context.Context) (ok, stale bool) {
 	w.mu.Lock()
 	objects, round := w.wanted, w.round
 	w.wanted = nil
 	w.mu.Unlock()
 	var failed []cluster.ConfigObject
 	for _, o := range objects {
-		if !w.write(ctx, o) {
+		err := w.write(ctx, o)
+		switch {
+		case err == nil, apierrors.IsNotFound(err):
+		case apierrors.IsConflict(err):
+			stale = true // the newer copy arrives during the pause
+		default:
 			failed = append(failed, o)
+			if ctx.Err() == nil {
+				w.log.Warn("write status; trying again", "kind", o.Kind, "object", o.Object.GetName(), "error", err)
+			}
 		}
 	}
 	if len(failed) == 0 {
-		return true
+		return true, stale
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -94,22 +108,12 @@ func (w *StatusWriter) writeAll(ctx context.Context) bool {
 		w.wanted = failed
 		wake(w.wake)
 	}
-	return false
+	return false, stale
 }
 
-// write says whether there is nothing left to do for the object.
-func (w *StatusWriter) write(ctx context.Context, o cluster.ConfigObject) bool {
-	err := w.client(o).Put().Namespace(o.Object.GetNamespace()).Resource(o.Resource).Name(o.Object.GetName()).
+func (w *StatusWriter) write(ctx context.Context, o cluster.ConfigObject) error {
+	return w.client(o).Put().Namespace(o.Object.GetNamespace()).Resource(o.Resource).Name(o.Object.GetName()).
 		SubResource("status").Body(o.Object).Do(ctx).Error()
-	switch {
-	case err == nil, apierrors.IsNotFound(err):
-		return true
-	case apierrors.IsConflict(err):
-		return true // the copy was old, and the newer one leads to a call of Set when it arrives
-	case ctx.Err() == nil:
-		w.log.Warn("write status; trying again", "kind", o.Kind, "object", o.Object.GetName(), "error", err)
-	}
-	return false
 }
 
 func (w *StatusWriter) client(o cluster.ConfigObject) rest.Interface {

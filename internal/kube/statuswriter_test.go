@@ -82,7 +82,7 @@ func newStatusWriter(t *testing.T, s *statusServer) *StatusWriter {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return NewStatusWriter(slog.New(slog.DiscardHandler), clients)
+	return NewStatusWriter(slog.New(slog.DiscardHandler), clients, func() {})
 }
 
 // rendered are one object of each kind as the controller wants it stored.
@@ -103,7 +103,7 @@ func TestStatusOfEachKindGoesToItsResource(t *testing.T) {
 	s := &statusServer{t: t}
 	w := newStatusWriter(t, s)
 	w.Set(rendered())
-	if !w.writeAll(t.Context()) {
+	if ok, stale := w.writeAll(t.Context()); !ok || stale {
 		t.Error("a write was refused, want all stored")
 	}
 	want := []string{
@@ -126,8 +126,8 @@ func TestOnlyRefusedStatusIsTriedAgain(t *testing.T) {
 	s := &statusServer{t: t, codes: map[string]int{"peer": http.StatusForbidden, "l2": http.StatusConflict, "bfd": http.StatusNotFound}}
 	w := newStatusWriter(t, s)
 	w.Set(rendered())
-	if w.writeAll(t.Context()) {
-		t.Error("all is said to be well, but a write was refused")
+	if ok, stale := w.writeAll(t.Context()); ok || !stale {
+		t.Errorf("all is said to be well: %t, a copy to be old: %t; want that a write was refused, and the conflict", ok, stale)
 	}
 	if n := len(s.requests()); n != 6 {
 		t.Errorf("%d requests, want 6: one bad object must not hold back the others", n)

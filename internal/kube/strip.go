@@ -10,30 +10,10 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	"github.com/clarion-lb/clarion/internal/cluster"
 )
 
-// The strip functions drop from the local copies what neither program reads. A Service of
-// type LoadBalancer keeps all its metadata but managedFields, because a status update sends
-// the metadata back and the API server would take an absent annotation for a removed one.
-// (Absent managedFields are safe: the server then keeps its own.)
-
-func stripService(s *corev1.Service) {
-	s.ManagedFields = nil
-	if s.Spec.Type == corev1.ServiceTypeLoadBalancer || cluster.CarriesAssignment(s) {
-		for i := range s.Spec.Ports {
-			s.Spec.Ports[i].AppProtocol = nil
-		}
-		return
-	}
-	// Not ours and never was: only its existence and type matter.
-	s.ObjectMeta = metav1.ObjectMeta{
-		Namespace: s.Namespace, Name: s.Name, UID: s.UID, ResourceVersion: s.ResourceVersion,
-	}
-	s.Spec = corev1.ServiceSpec{Type: s.Spec.Type}
-	s.Status = corev1.ServiceStatus{}
-}
+// The strip functions drop from the local copies what neither program reads. For Services see
+// cluster.Packed.
 
 func stripNamespace(n *corev1.Namespace) {
 	n.ObjectMeta = metav1.ObjectMeta{
@@ -79,3 +59,9 @@ func stripEndpointSlice(e *discoveryv1.EndpointSlice) {
 
 // stripManaged serves every kind of which all but the bookkeeping is read.
 func stripManaged[T metav1.Object](o T) { o.SetManagedFields(nil) }
+
+// sameConfig ignores the status, which the controller itself writes.
+func sameConfig[T metav1.Object](a, b T) bool {
+	return a.GetUID() == b.GetUID() && a.GetGeneration() == b.GetGeneration() &&
+		maps.Equal(a.GetLabels(), b.GetLabels()) && maps.Equal(a.GetAnnotations(), b.GetAnnotations())
+}

@@ -5,158 +5,166 @@ package kube
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
+	"math"
 	"sync"
 	"time"
 
+	"github.com/go-logr/logr"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/rest"
 	toolscache "k8s.io/client-go/tools/cache"
-
-	"github.com/clarion-lb/clarion/internal/lb"
+	"k8s.io/klog/v2"
 )
 
-// Watcher runs the informers of one program. Every change of a watched object calls kick.
+// Timing of a watch that broke. client-go waits 0.8 to 1.6 s before it tries the first time again,
+// and up to a minute later on; an address that a Service waits for is worth more than that.
+// Most does not depend on how long the API server is away: a thousand speakers that try six
+// kinds each make 600 attempts a second at worst.
+const (
+	watchRetryFirst  = 100 * time.Millisecond
+	watchRetryMost   = 10 * time.Second
+	watchRetryFactor = 2
+	watchRetryJitter = 0.5 // up to half as long again
+
+	// A server that starts refuses what it has not read the rules for yet, and does not know
+	// kinds whose definitions it has not read. That is worth a word only when it lasts.
+	refusalPatience = 3 * time.Second
+	refusalForgiven = 3 * watchRetryMost // after so long without a refusal the next one is new
+)
+
+// Watcher runs the watches of one program. Every change of a watched object calls kick.
 type Watcher struct {
-	log       *slog.Logger
-	kick      func()
-	informers []toolscache.SharedIndexInformer
-	later     []func(context.Context) // run informers of their own
+	log     *slog.Logger
+	kick    func()
+	watches []watched
+	later   []func(context.Context) // run watches of their own
 }
 
-// NewWatcher returns a Watcher without informers; Watch adds them, Run starts them.
+// watched is one kind.
+type watched struct {
+	run    func(context.Context) // until the context ends
+	synced func() bool
+}
+
+// NewWatcher returns a Watcher without watches; Watch adds them, Run starts them.
 func NewWatcher(log *slog.Logger, kick func()) *Watcher {
 	return &Watcher{log: log, kick: kick}
 }
 
-// Store is a read-only view of the local copies of one kind. The objects are shared: treat
-// them as constants.
-type Store[T runtime.Object] struct {
-	informer toolscache.SharedIndexInformer
-}
-
-// Synced says whether the first complete list has arrived. Before that the store is
-// unknown, which is not the same as empty.
-func (s Store[T]) Synced() bool { return s.informer.HasSynced() }
-
-// List returns the objects in no particular order.
-func (s Store[T]) List() []T {
-	items := s.informer.GetStore().List()
-	out := make([]T, len(items))
-	for i, it := range items {
-		out[i] = it.(T)
-	}
-	return out
-}
-
-// Get returns one object, if there is a copy of it.
-func (s Store[T]) Get(k lb.Key) (object T, ok bool) {
-	item, found, err := s.informer.GetStore().GetByKey(k.String())
-	if err != nil || !found {
-		return object, false
-	}
-	object, ok = item.(T)
-	return object, ok
+// watchable is an object that can be read from the API server.
+type watchable interface {
+	runtime.Object
+	object
 }
 
 // Source says where the objects of one kind come from and what of them is kept.
-type Source[T runtime.Object] struct {
+type Source[T watchable] struct {
 	Client    rest.Interface
 	Resource  string // plural, lower case
 	Namespace string // "" for all
-	Labels    string // label selector; "" for all
 	Name      string // of the one object to watch; "" for all
+	Labels    string // label selector; "" for all
 	Example   T
 	Strip     func(T)               // drops what the program never reads, to save memory
 	Same      func(old, new T) bool // optional: changes that nobody looks at cause no kick
-	Broken    func(error)           // optional: told why a watch could not begin or has ended
+	Broken    func(error)           // optional: told why a watch could not begin
 }
 
-// Watch adds an informer for one kind. Call it before Run.
-func Watch[T runtime.Object](w *Watcher, src Source[T]) (Store[T], error) {
-	inf, err := newInformer(w, src)
-	if err != nil {
-		return Store[T]{}, fmt.Errorf("watch %s: %w", src.Resource, err)
+// Watch adds the watch of one kind. Call it before Run.
+func Watch[T watchable](w *Watcher, src Source[T]) (Store[T], error) {
+	store, watch := newWatch(w, src, func(now, _ T) T {
+		src.Strip(now)
+		return now
+	}, src.Same)
+	w.watches = append(w.watches, watch)
+	return store, nil
+}
+
+// newWatch builds a watch that somebody else runs. What keep makes of the objects is stored;
+// Strip and Same of the source are not looked at.
+func newWatch[O watchable, T object](
+	w *Watcher, src Source[O], keep func(now O, before T) T, same func(old, now T) bool,
+) (Store[T], watched) {
+	c := newCopies(keep, same, w.kick)
+	backoff := wait.Backoff{
+		Duration: watchRetryFirst, Factor: watchRetryFactor, Jitter: watchRetryJitter, Cap: watchRetryMost, Steps: math.MaxInt32,
 	}
-	w.informers = append(w.informers, inf)
-	return Store[T]{informer: inf}, nil
+	r := toolscache.NewReflectorWithOptions(listerWatcher(w, src), src.Example, c,
+		toolscache.ReflectorOptions{Name: src.Resource, Backoff: &backoff})
+	run := func(ctx context.Context) {
+		// What goes wrong is logged by the listerWatcher, with what a user can do about it.
+		r.RunWithContext(klog.NewContext(ctx, logr.Discard()))
+	}
+	return Store[T]{c}, watched{run: run, synced: c.synced}
 }
 
-// newInformer builds an informer that somebody else runs.
-func newInformer[T runtime.Object](w *Watcher, src Source[T]) (toolscache.SharedIndexInformer, error) {
-	lw := toolscache.NewFilteredListWatchFromClient(src.Client, src.Resource, src.Namespace,
+// listerWatcher reads one kind and reports why that does not work.
+func listerWatcher[T watchable](w *Watcher, src Source[T]) toolscache.ListerWatcher {
+	from := toolscache.NewFilteredListWatchFromClient(src.Client, src.Resource, src.Namespace,
 		func(o *metav1.ListOptions) {
 			o.LabelSelector = src.Labels
 			if src.Name != "" {
 				o.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, src.Name).String()
 			}
 		})
-	inf := toolscache.NewSharedIndexInformer(lw, src.Example, 0, toolscache.Indexers{})
-	if err := inf.SetTransform(func(o any) (any, error) {
-		if t, ok := o.(T); ok {
-			src.Strip(t)
+	var refused refusal
+	report := func(err error) {
+		if err == nil {
+			return
 		}
-		return o, nil
-	}); err != nil {
-		return nil, fmt.Errorf("set transformation: %w", err)
-	}
-	if err := inf.SetWatchErrorHandler(func(_ *toolscache.Reflector, err error) {
-		w.watchError(src.Resource, err)
+		w.watchError(src.Resource, err, refused.lasts(err, time.Now()))
 		if src.Broken != nil {
 			src.Broken(err)
 		}
-	}); err != nil {
-		return nil, fmt.Errorf("set error handler: %w", err)
 	}
-	if _, err := inf.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
-		AddFunc:    func(any) { w.kick() },
-		DeleteFunc: func(any) { w.kick() },
-		UpdateFunc: func(before, after any) {
-			if src.changed(before, after) {
-				w.kick()
-			}
+	return &toolscache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			list, err := from.ListWithContextFunc(ctx, o)
+			report(err)
+			return list, err
 		},
-	}); err != nil {
-		return nil, fmt.Errorf("add event handler: %w", err)
+		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+			events, err := from.WatchFuncWithContext(ctx, o)
+			report(err)
+			return events, err
+		},
 	}
-	return inf, nil
 }
 
-func (src Source[T]) changed(before, after any) bool {
-	b, okb := before.(T)
-	a, oka := after.(T)
-	if !okb || !oka {
-		return true
-	}
-	if version(b) == version(a) {
+// refusal is how long the API server has been refusing to serve a kind. The zero value is
+// ready; it is not for concurrent use.
+type refusal struct {
+	since, last time.Time
+}
+
+// lasts says whether an error is a refusal that has lasted.
+func (r *refusal) lasts(err error, now time.Time) bool {
+	if !apierrors.IsNotFound(err) && !apierrors.IsForbidden(err) {
 		return false
 	}
-	return src.Same == nil || !src.Same(b, a)
-}
-
-func version(o runtime.Object) string {
-	acc, err := meta.Accessor(o)
-	if err != nil {
-		return ""
+	if now.Sub(r.last) > refusalForgiven {
+		r.since = now
 	}
-	return acc.GetResourceVersion()
+	r.last = now
+	return now.Sub(r.since) >= refusalPatience
 }
 
-// watchError logs why a watch broke. Expired resource versions and closed connections are
-// everyday life of a watch and stay at debug level.
-func (w *Watcher) watchError(resource string, err error) {
+// watchError logs why a watch does not work. Connections that are lost or refused are everyday
+// life of a watch and stay at debug level.
+func (w *Watcher) watchError(resource string, err error, lasting bool) {
 	switch {
-	case apierrors.IsNotFound(err):
+	case lasting && apierrors.IsNotFound(err):
 		w.log.Error("kind is not served by the API server; install the CRDs", "resource", resource, "error", err)
-	case apierrors.IsForbidden(err):
+	case lasting:
 		w.log.Error("reading is not allowed; check the RBAC of this service account", "resource", resource, "error", err)
 	default:
-		w.log.Debug("watch ended and is started again", "resource", resource, "error", err)
+		w.log.Debug("watch is started again", "resource", resource, "error", err)
 	}
 }
 
@@ -164,8 +172,8 @@ func (w *Watcher) watchError(resource string, err error) {
 // because a program that waits for all kinds learns of the last one only then.
 func (w *Watcher) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
-	for _, inf := range w.informers {
-		wg.Go(func() { inf.RunWithContext(ctx) })
+	for _, watched := range w.watches {
+		wg.Go(func() { watched.run(ctx) })
 	}
 	for _, run := range w.later {
 		wg.Go(func() { run(ctx) })
@@ -177,9 +185,9 @@ func (w *Watcher) Run(ctx context.Context) error {
 
 func (w *Watcher) kickWhenSynced(ctx context.Context) {
 	start := time.Now()
-	synced := make([]toolscache.InformerSynced, len(w.informers))
-	for i, inf := range w.informers {
-		synced[i] = inf.HasSynced
+	synced := make([]toolscache.InformerSynced, len(w.watches))
+	for i, watched := range w.watches {
+		synced[i] = watched.synced
 	}
 	if toolscache.WaitForCacheSync(ctx.Done(), synced...) {
 		w.log.Info("read the cluster", "took", time.Since(start).Round(time.Millisecond))
@@ -187,14 +195,14 @@ func (w *Watcher) kickWhenSynced(ctx context.Context) {
 	}
 }
 
-func syncedOrUnused[T runtime.Object](s *Store[T]) func() bool {
+func syncedOrUnused[T object](s *Store[T]) func() bool {
 	if s == nil {
 		return func() bool { return true }
 	}
 	return s.Synced
 }
 
-func listOrNone[T runtime.Object](s *Store[T]) []T {
+func listOrNone[T object](s *Store[T]) []T {
 	if s == nil {
 		return nil
 	}

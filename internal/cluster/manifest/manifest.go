@@ -68,7 +68,12 @@ func add(o *cluster.Objects, doc []byte) (ignored int, err error) {
 	case "/": // empty, or comments alone
 		return 0, nil
 	case "v1/Service":
-		return 0, decode(doc, &o.Services)
+		var services []*corev1.Service
+		if err := decode(doc, &services); err != nil {
+			return 0, err
+		}
+		o.Services = append(o.Services, cluster.Pack(services[0]))
+		return 0, nil
 	case "v1/Namespace":
 		return 0, decode(doc, &o.Namespaces)
 	case "v1/Node":
