@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/netip"
 
-
 	"github.com/clarion-lb/clarion/internal/bfd/udp"
 	"github.com/clarion-lb/clarion/internal/bgp"
 	"github.com/clarion-lb/clarion/internal/cluster"
