@@ -42,5 +42,8 @@ func parse(args []string, getenv func(string) string) (options, []string, error)
 		f.Ignore(name, noWebhook)
 	}
 	notices, err := o.Parse(f, args)
+	if getenv("METALLB_BGP_TYPE") != "" {
+		notices = append(notices, "environment METALLB_BGP_TYPE has no effect: every field of the BGP kinds is checked whatever speaks BGP")
+	}
 	return o, notices, err
 }
