@@ -124,11 +124,11 @@ func (l *loop) write(ctx context.Context, stored []*cluster.Packed, s lb.Snapsho
 			}
 		}
 	}
+	l.notices.forget(result)
+	l.services.Submit(ctx, writes)
 	if left {
 		l.services.AwaitRoom()
 	}
-	l.notices.forget(result)
-	l.services.Submit(ctx, writes)
 }
 
 // change is a Service that is to be written, or may be.

@@ -100,6 +100,9 @@ func (w *ServiceWriter) InFlight(k lb.Key) bool {
 	w.mu.Lock()
 	w.awaited = true
 	w.mu.Unlock()
+	if !w.overlay.inFlight(k) { // answered before anybody could know that somebody waits
+		w.kick()
+	}
 	return true
 }
 
@@ -111,6 +114,9 @@ func (w *ServiceWriter) AwaitRoom() {
 	w.mu.Lock()
 	w.hungry = true
 	w.mu.Unlock()
+	if w.overlay.onTheirWay() == 0 { // there will be no answer to give a token for
+		w.kick()
+	}
 }
 
 // Freed has a token when somebody awaits room and the writers will soon be without work.
@@ -149,9 +155,13 @@ type Write struct {
 
 // Submit queues writes and returns at once; call it only for Services that are Ready. It
 // leaves out what is based on a write that was on its way when the pass began and has been
-// answered since: nothing stored has that version, and the answer has kicked the next pass.
+// answered since: nothing stored has that version. The next pass, which it kicks, knows the answer.
 func (w *ServiceWriter) Submit(ctx context.Context, writes []Write) {
+	given := len(writes)
 	writes = slices.DeleteFunc(writes, func(wr Write) bool { return assumed(wr.Service.ResourceVersion) })
+	if len(writes) < given {
+		w.kick()
+	}
 	if len(writes) == 0 {
 		return
 	}

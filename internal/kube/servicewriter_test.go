@@ -143,3 +143,79 @@ func TestServiceWriterLeavesOutWhatIsBasedOnAnAssumption(t *testing.T) {
 		t.Errorf("a write based on version %s is on its way", seen[0].GetResourceVersion())
 	}
 }
+
+// kicksOf counts kicks.
+func kicksOf() (kick func(), count *atomic.Int32) {
+	count = new(atomic.Int32)
+	return func() { count.Add(1) }, count
+}
+
+func TestServiceWriterKicksWhoeverWasToldToWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		kick, kicks := kicksOf()
+		answer := make(chan struct{})
+		w := NewServiceWriter(slog.New(slog.DiscardHandler), answering(func() (*corev1.Service, error) {
+			<-answer
+			return stored("u", "6", "192.0.2.1"), nil
+		}, nil), kick)
+		done := make(chan error)
+		go func() { done <- w.Run(ctx) }()
+		key := lb.Key{Namespace: "ns", Name: "web"}
+		write := func() { w.Submit(ctx, []Write{{Service: stored("u", "5", "192.0.2.1"), Landed: func() {}}}) }
+
+		write()
+		answer <- struct{}{}
+		synctest.Wait()
+		if n := kicks.Load(); n != 0 {
+			t.Errorf("%d kicks for a write that nobody waits for", n)
+		}
+		write()
+		if w.Ready(key, time.Now()) {
+			t.Error("ready while a write is on its way")
+		}
+		w.AwaitRoom()
+		answer <- struct{}{}
+		synctest.Wait()
+		if n := kicks.Load(); n != 1 {
+			t.Errorf("%d kicks, want 1 for the one who was told to wait", n)
+		}
+		select {
+		case <-w.Freed():
+		default:
+			t.Error("room was awaited, there is room, and nobody is told")
+		}
+		w.AwaitRoom()
+		if n := kicks.Load(); n != 2 {
+			t.Error("with no write on its way nobody would ever tell of room")
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("run: %v", err)
+		}
+	})
+}
+
+// What the watch shows of an own write is no news; what others write is, also when it is seen
+// before the answer to the own one.
+func TestServiceWriterTellsItsEchoFromNews(t *testing.T) {
+	w := NewServiceWriter(slog.New(slog.DiscardHandler), fake.NewClientset(), func() {})
+	if w.Echo(packed("u", "4", "")) {
+		t.Error("nothing was written, and a change counts as an echo")
+	}
+	w.overlay.begin(stored("u", "5", "192.0.2.1"))
+	if !w.Echo(packed("u", "6", "192.0.2.1")) {
+		t.Error("a version that comes before the answer is news")
+	}
+	if overtaken := w.overlay.landed(stored("u", "6", "192.0.2.1")); overtaken {
+		t.Error("the own write overtook itself")
+	}
+	if !w.Echo(packed("u", "6", "192.0.2.1")) || w.Echo(packed("u", "7", "192.0.2.1")) || w.Echo(packed("v", "6", "")) {
+		t.Error("an echo is the version that was answered, of the same object, and no other")
+	}
+	w.overlay.begin(stored("u", "7", "192.0.2.2"))
+	w.Echo(packed("u", "9", "192.0.2.2"))
+	if overtaken := w.overlay.landed(stored("u", "8", "192.0.2.2")); !overtaken {
+		t.Error("what was written after the own write, and seen before its answer, is never looked at")
+	}
+}
