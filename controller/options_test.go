@@ -17,12 +17,12 @@ func TestFlagsOfMetalLBsControllerAreAccepted(t *testing.T) {
 	}
 	meaningful := []string{
 		"--port=7472", "--log-level=debug", "--health-probe-port=17473", "--lb-class=metallb.io/lb", "--pprof-bind-address=localhost:6060",
+		"--tls-min-version=VersionTLS12", "--tls-cipher-suites=TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", "--tls-curve-preferences=29",
+		"--metrics-cert-dir=/etc/metrics",
 	}
 	meaningless := []string{
 		"--disable-cert-rotation=true", "--cert-dir=/tmp/certs", "--cert-service-name=metallb-webhook-service",
 		"--webhook-secret=metallb-webhook-cert", "--webhook-http2=false", "--webhook-mode=enabled",
-		"--tls-min-version=VersionTLS12", "--tls-cipher-suites=TLS_AES_128_GCM_SHA256", "--tls-curve-preferences=29",
-		"--metrics-cert-dir=/etc/metrics",
 	}
 	o, notices, err := parse(append(meaningful, meaningless...), func(k string) string { return env[k] })
 	if err != nil {

@@ -6,8 +6,9 @@
 // status, status objects and events, and holds the leader Lease. It decides
 // nothing about addresses or owners; what to write is handed to it.
 //
-// Reads come from client-go informers and writes go through the generated
-// clients, with protobuf for the built-in types and no client-side rate limit:
-// the API server's priority and fairness says how fast is too fast, and
-// client-go honours its Retry-After.
+// Reads come from client-go reflectors, which write to the stores here without the
+// queues of an informer; Services are stored packed. Writes go through the generated
+// clients, with protobuf for the built-in types and no client-side rate limit: the
+// API server's priority and fairness says how fast is too fast, and client-go
+// honours its Retry-After.
 package kube
