@@ -21,15 +21,17 @@ const settledAfter = 3 * time.Second
 // The zero Patience is ready for use; it is not safe for concurrent use.
 type Patience struct {
 	seen  lb.View
+	nodes []lb.Node
 	since time.Time
 	back  map[netip.Addr]time.Time
 	next  time.Time
 }
 
-// Look returns the view with Settled as it is at a time.
-func (p *Patience) Look(v lb.View, now time.Time) lb.View {
-	if p.since.IsZero() || !sameView(p.seen, v) {
-		p.seen, p.since = v, now
+// Look returns the view with Settled as it is at a time. What is known of the nodes counts
+// too: an order to leave, or its end, reaches speakers one after the other.
+func (p *Patience) Look(v lb.View, nodes []lb.Node, now time.Time) lb.View {
+	if p.since.IsZero() || !sameView(p.seen, v) || !slices.EqualFunc(p.nodes, nodes, sameNode) {
+		p.seen, p.nodes, p.since = v, nodes, now
 	}
 	v.Settled = v.Known && now.Sub(p.since) >= settledAfter
 	p.next = time.Time{}
@@ -80,4 +82,9 @@ func sameView(a, b lb.View) bool {
 	return a.Known == b.Known && a.All == b.All && slices.Equal(a.Members, b.Members) &&
 		slices.Equal(a.Leaving, b.Leaving) && maps.Equal(a.Owners, b.Owners) &&
 		maps.EqualFunc(a.Interfaces, b.Interfaces, slices.Equal[[]string])
+}
+
+func sameNode(a, b lb.Node) bool {
+	return a.Name == b.Name && a.Leaving == b.Leaving && a.ExcludedFromLB == b.ExcludedFromLB &&
+		a.NetworkUnavailable == b.NetworkUnavailable
 }

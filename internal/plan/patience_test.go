@@ -22,17 +22,21 @@ func TestAViewSettlesOnceItStaysTheSame(t *testing.T) {
 		view    lb.View
 		settled bool
 		next    float64 // 0: none
+		nodes   []lb.Node
 	}{
-		{0, everyone(), false, 3},
-		{2.9, everyone(), false, 3},
-		{3, everyone(), true, 0},
-		{4, changed, false, 7},
-		{5, alive("node-a"), false, 8},
-		{8, alive("node-a"), true, 0},
-		{9, lb.View{}, false, 12},
-		{20, lb.View{}, false, 12}, // an unknown view never settles
+		{0, everyone(), false, 3, nil},
+		{2.9, everyone(), false, 3, nil},
+		{3, everyone(), true, 0, nil},
+		{4, changed, false, 7, nil},
+		{5, alive("node-a"), false, 8, nil},
+		{8, alive("node-a"), true, 0, nil},
+		{8.5, alive("node-a"), false, 11.5, []lb.Node{{Name: "node-b", Leaving: true}}},
+		{12, alive("node-a"), true, 0, []lb.Node{{Name: "node-b", Leaving: true, Labels: map[string]string{"a": "b"}}}},
+		{13, alive("node-a"), false, 16, []lb.Node{{Name: "node-b"}}},
+		{14, lb.View{}, false, 17, []lb.Node{{Name: "node-b"}}},
+		{20, lb.View{}, false, 17, []lb.Node{{Name: "node-b"}}}, // an unknown view never settles
 	} {
-		got := p.Look(step.view, at(step.now))
+		got := p.Look(step.view, step.nodes, at(step.now))
 		next, ok := p.Next()
 		if got.Settled != step.settled || ok != (step.next > 0) || ok && !next.Equal(at(step.next)) {
 			t.Errorf("at %v: settled %v, next %v %v", step.now, got.Settled, next, ok)
