@@ -31,7 +31,7 @@ func (t *TLS) define(f *Flags) {
 // Config returns the configuration of the server, or nil for clear text.
 func (t TLS) Config(host string) (*tls.Config, error) {
 	if t.Off {
-		return nil, nil //nolint:nilnil // net/http, too, takes nil for no TLS
+		return nil, nil // as net/http takes it
 	}
 	version, err := parseVersion(t.MinVersion)
 	if err != nil {

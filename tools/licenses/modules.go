@@ -96,7 +96,7 @@ func standardLibrary() (module, error) {
 }
 
 // licenceName matches the names that licences have.
-var licenceName = regexp.MustCompile(`(?i)^(un)?licen[cs]e|^copying|^notice|^patents`) //nolint:gochecknoglobals // a constant
+var licenceName = regexp.MustCompile(`(?i)^(un)?licen[cs]e|^copying|^notice|^patents`)
 
 // find reads the licence files of a module beside and above the packages that are linked.
 func (m *module) find() error {
