@@ -142,7 +142,7 @@ func alerts(config string, files map[string][]byte) error {
 func each(config, pattern string, use func(path string, text []byte) error) error {
 	paths, err := filepath.Glob(filepath.Join(config, pattern))
 	if err != nil || len(paths) == 0 {
-		return fmt.Errorf("find %s in %s: none (%v)", pattern, config, err)
+		return errors.Join(fmt.Errorf("find %s in %s: none", pattern, config), err)
 	}
 	for _, path := range paths {
 		text, err := os.ReadFile(path) //nolint:gosec // a file of ours

@@ -54,7 +54,7 @@ func (o options) reference(p program) string {
 
 func writeLayout(o options, p program, idx v1.ImageIndex) error {
 	dir := o.layoutDir(p)
-	if err := os.RemoveAll(dir); err != nil {
+	if err := os.RemoveAll(dir); err != nil { //nolint:gosec // the path is the operator's
 		return fmt.Errorf("remove old layout: %w", err)
 	}
 	l, err := layout.Write(dir, empty.Index)
@@ -74,7 +74,7 @@ func writeLayout(o options, p program, idx v1.ImageIndex) error {
 // writeArchive packs a layout into the file of its name with ".tar".
 func writeArchive(dir string) error {
 	var files []file
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error { //nolint:gosec // the path is the operator's
 		if err != nil || d.IsDir() {
 			return err
 		}
