@@ -18,9 +18,8 @@ type program struct {
 	name, user, about string
 }
 
-// programs are the images that an installation needs. The speaker is root because Linux gives a
-// capability to another user's process only through the file that it executes, and not even
-// then under allowPrivilegeEscalation: false. Root without capabilities but NET_RAW may do less.
+// programs are the images that an installation needs. The speaker is root, with no capability
+// but NET_RAW: another user would need it as a capability of the file (docs/security.md).
 func programs() []program {
 	return []program{
 		{"controller", "65532:65532", "Gives addresses from pools to Services of type LoadBalancer."},
