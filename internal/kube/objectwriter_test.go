@@ -80,7 +80,7 @@ func (s *objectServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// list answers an informer once, and tells it nothing after that.
+// list answers a reflector once, and tells it nothing after that.
 func (s *objectServer) list(w http.ResponseWriter, r *http.Request) {
 	if got := r.URL.Query().Get("labelSelector"); got != labelStatusNode+"=n1" {
 		s.t.Errorf("list of %q", got)
@@ -183,15 +183,22 @@ func TestStatusObjectsBecomeThoseWanted(t *testing.T) {
 
 func newBGPStatusWriter(t *testing.T, c Clients, o Reporter) *BGPStatusWriter {
 	t.Helper()
-	w, err := NewBGPStatusWriter(NewWatcher(o.Log, func() {}), c, o)
+	var once sync.Once
+	synced := make(chan struct{})
+	watcher := NewWatcher(o.Log, func() { once.Do(func() { close(synced) }) })
+	w, err := NewBGPStatusWriter(watcher, c, o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	t.Cleanup(func() { cancel(); running.Wait() })
-	running.Go(func() { w.services.stored.informer.RunWithContext(ctx) })
-	<-w.services.stored.informer.HasSyncedChecker().Done()
+	running.Go(func() {
+		if err := watcher.Run(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	<-synced // the first kick tells that the list is here
 	return w
 }
 
@@ -209,7 +216,11 @@ func rounds(t *testing.T, w *BGPStatusWriter, s *objectServer, want string) {
 // remember makes the writer's copies those of the server.
 func remember(t *testing.T, w *BGPStatusWriter, s *objectServer, name string) {
 	t.Helper()
-	if err := w.services.stored.informer.GetStore().Replace([]any{s.objects[name].DeepCopy()}, ""); err != nil {
+	stored, ok := w.services.stored.copies.(*copies[*v1beta1.ServiceBGPStatus, *v1beta1.ServiceBGPStatus])
+	if !ok {
+		t.Fatalf("copies are %T", w.services.stored.copies)
+	}
+	if err := stored.Replace([]any{s.objects[name].DeepCopy()}, ""); err != nil {
 		t.Fatal(err)
 	}
 }
