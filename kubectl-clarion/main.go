@@ -38,6 +38,6 @@ func newRoot() *cobra.Command {
 		Annotations: map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl clarion"},
 	}
 	t := newTarget(root.PersistentFlags())
-	root.AddCommand(newDrain(t), newUndrain(t), newRebalance(t))
+	root.AddCommand(newDrain(t), newUndrain(t), newRebalance(t), newMigrate(t))
 	return root
 }
