@@ -35,6 +35,6 @@
 // A link can carry addresses when it is broadcast, uses ARP, has no master, has an Ethernet
 // address and no exclusion matches its name; for IPv6 it also needs a link-local address.
 // An advertisement that names interfaces uses all of those. Otherwise the link whose
-// prefix holds the address is used, exactly one when several do (longest prefix, then
-// carrier, then the present one, then the lowest index); when none does, every link is used.
+// prefix holds the address is used, exactly one when several do (carrier, then
+// longest prefix, then the present one, then the lowest index); when none does, every link is used.
 package l2

@@ -104,10 +104,10 @@ func (m *Machine) choose(e *entry) []*link {
 // one segment (metallb#531).
 func (m *Machine) better(e *entry, l *link, b int, best *link, bits int) bool {
 	switch {
+	case l.Carrier != best.Carrier:
+		return l.Carrier // the subnet may be reached by another way, and not by this one
 	case b != bits:
 		return b > bits
-	case l.Carrier != best.Carrier:
-		return l.Carrier
 	default: // links come in ascending order, so a tie stays with the lowest index
 		return e.seatOn(l.Index) != nil && e.seatOn(best.Index) == nil
 	}

@@ -77,6 +77,7 @@ func TestTheLinkThatOwnsTheSubnetAnswers(t *testing.T) {
 		"two in one subnet: lowest index":          {[]lb.Link{with(link1(), "192.0.2.2/24"), link0()}, []string{"eth0"}},
 		"longest prefix":                           {[]lb.Link{with(link0(), "192.0.0.1/16"), with(link1(), "192.0.2.2/24")}, []string{"eth1"}},
 		"two in one subnet: carrier":               {[]lb.Link{down(link0()), with(link1(), "192.0.2.2/24")}, []string{"eth1"}},
+		"carrier before prefix":                    {[]lb.Link{with(link0(), "192.0.0.1/16"), down(with(link1(), "192.0.2.2/24"))}, []string{"eth0"}},
 		"a host address owns nothing":              {[]lb.Link{with(link0(), "192.0.2.10/32"), with(link1(), "192.0.2.2/24")}, []string{"eth1"}},
 		"the owner is down, others do not step in": {[]lb.Link{down(link0()), link1()}, nil},
 	} {

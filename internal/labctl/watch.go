@@ -143,3 +143,15 @@ func (o Outage) Claims(addr string, from time.Time) map[string][]time.Time {
 	}
 	return out
 }
+
+// MACs returns the hardware addresses that were said to be behind an address between two
+// moments, in order.
+func (o Outage) MACs(addr string, from, until time.Time) []string {
+	var out []string
+	for _, c := range o.claims {
+		if c.Addr == addr && c.MAC != "" && c.Time.After(from) && c.Time.Before(until) {
+			out = append(out, c.MAC)
+		}
+	}
+	return out
+}

@@ -70,9 +70,18 @@ func toldAbout(t *testing.T, ns, addr, outcome string) {
 	contains(t, outcome, "-n", ns, "get", "events", "--field-selector", "reason=AddressConflict", "-o", "jsonpath={.items[*].message}")
 	const condition = `jsonpath={.items[*].status.conditions[?(@.type=="AddressConflict")].message}`
 	contains(t, strangerMAC, "-n", labctl.Namespace, "get", "servicel2statuses", "-l", "metallb.io/service-namespace="+ns, "-o", condition)
+	apply(t, fmt.Sprintf(`
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: %[1]s}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}
+subjects: [{kind: ServiceAccount, name: default, namespace: %[1]s}]
+`, ns))
+	token := strings.TrimSpace(kubectl(t, "-n", ns, "create", "token", "default"))
 	eventually(t, func(ctx context.Context) error {
 		for n := range 3 {
-			out, err := lab.Exec(ctx, "client", "curl", "--silent", "--max-time", "2", fmt.Sprintf("http://192.168.100.%d:9120/metrics", 11+n))
+			out, err := lab.Exec(ctx, "client", "curl", "--silent", "--insecure", "--max-time", "2",
+				"--header", "Authorization: Bearer "+token, fmt.Sprintf("https://192.168.100.%d:9120/metrics", 11+n))
 			if err == nil && strings.Contains(out, `clarion_layer2_rival{`) && strings.Contains(out, `ip="`+addr+`"`) && strings.Contains(out, strangerMAC) {
 				return nil
 			}
