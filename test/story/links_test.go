@@ -82,13 +82,14 @@ func TestTwoInterfacesInOneSubnet(t *testing.T) {
 		t.Run(family.name, func(t *testing.T) {
 			addr, target := echo(t, family.name, family.pool)
 			node := behind(t, addr, macs)
-			curious(t, addr)
+			stop := curious(t, addr)
 			var cut time.Time
 			o := outage(t, target, func() error {
 				cut = time.Now()
 				_, err := lab.Exec(t.Context(), "lan", "ip", "link", "set", node+"b", "down")
 				return err
 			})
+			stop()
 			before, after := map[string]bool{}, map[string]bool{}
 			for _, c := range o.MACs(addr, time.Time{}, cut) {
 				before[c] = true

@@ -66,7 +66,7 @@ func TestPartitionsHeal(t *testing.T) {
 				addr, target := echo(t, family.name, family.pool)
 				before := owner(t, addr)
 				t.Cleanup(func() { _ = lab.Fault(context.WithoutCancel(t.Context()), "heal") })
-				curious(t, addr)
+				stop := curious(t, addr)
 				var healed time.Time
 				o := outage(t, target, func() error {
 					for _, n := range others(before) {
@@ -78,6 +78,7 @@ func TestPartitionsHeal(t *testing.T) {
 					healed = time.Now()
 					return lab.Fault(t.Context(), "heal")
 				})
+				stop()
 				during, after := o.Claims(addr, healed.Add(-2*time.Second)), o.Claims(addr, healed)
 				t.Logf("owners in the last 2 s before it healed: %v", slices.Sorted(maps.Keys(during)))
 				for _, n := range others(before) {
@@ -107,7 +108,7 @@ func TestAgentsThatCannotTalkSettleOnTheWire(t *testing.T) {
 			addr, target := echo(t, family.name, family.pool)
 			before := owner(t, addr)
 			t.Cleanup(func() { _ = lab.Fault(context.WithoutCancel(t.Context()), "heal") })
-			curious(t, addr)
+			stop := curious(t, addr)
 			var settled time.Time
 			o := outage(t, target, func() error {
 				for _, n := range others(before) {
@@ -120,6 +121,7 @@ func TestAgentsThatCannotTalkSettleOnTheWire(t *testing.T) {
 				time.Sleep(2 * time.Second)
 				return nil
 			})
+			stop()
 			if claims := o.Claims(addr, settled); len(claims) != 1 || len(claims[before]) == 0 {
 				t.Errorf("3 s into the partition %v claim %s, want %s alone, which ranks first", slices.Sorted(maps.Keys(claims)), addr, before)
 			}
@@ -150,7 +152,7 @@ spec: {ipAddressPools: [failover], election: {sticky: true}}
 `, labctl.Namespace))
 			addr, target := echo(t, family.name, family.pool2)
 			zombie := owner(t, addr)
-			curious(t, addr)
+			stop := curious(t, addr)
 			var woke time.Time
 			o := outage(t, target, func() error {
 				if err := lab.Fault(t.Context(), "stop", zombie, "speaker"); err != nil {
@@ -160,6 +162,7 @@ spec: {ipAddressPools: [failover], election: {sticky: true}}
 				woke = time.Now()
 				return lab.Fault(t.Context(), "cont", zombie, "speaker")
 			})
+			stop()
 			claims := o.Claims(addr, woke)
 			if n := len(claims[zombie]); n > 0 {
 				t.Errorf("%s answered %d times for %s after it woke up, first after %s", zombie, n, addr, claims[zombie][0].Sub(woke))
