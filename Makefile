@@ -135,7 +135,7 @@ verify: ## Fail when generated files or go.mod are not what generating them now 
 ##@ Measure (CONTROLLER= and SPEAKER= take any MetalLB-compatible binaries)
 
 .PHONY: bench-%
-bench-%: build lab-bin deps ## Run one benchmark: alloc, l2, plan; table and bench/out/NAME.json
+bench-%: build lab-bin deps ## Run one benchmark: alloc, bgp, l2, plan; table and bench/out/NAME.json
 	$(BIN)/bench -controller $(CONTROLLER) -speaker $(SPEAKER) $*
 
 .PHONY: help

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -41,6 +42,7 @@ type cluster struct {
 type seen struct {
 	version  string
 	assigned bool
+	address  address // the first, if assigned
 }
 
 func connect(ctx context.Context, lab labctl.Lab) (*cluster, error) {
@@ -88,7 +90,11 @@ func (c *cluster) saw(o any) {
 	}
 	c.mu.Lock()
 	before := c.seen[s.Name]
-	now := seen{s.ResourceVersion, len(s.Status.LoadBalancer.Ingress) > 0}
+	now := seen{s.ResourceVersion, len(s.Status.LoadBalancer.Ingress) > 0, before.address}
+	if now.assigned && !before.assigned {
+		now.address.at = time.Now()
+		now.address.addr, _ = netip.ParseAddr(s.Status.LoadBalancer.Ingress[0].IP) // invalid for a host name
+	}
 	c.seen[s.Name] = now
 	if now.assigned && !before.assigned {
 		c.assigned++

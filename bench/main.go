@@ -10,6 +10,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
@@ -28,7 +29,7 @@ import (
 type benchmark func(ctx context.Context, e *env) ([]Result, error)
 
 func benchmarks() map[string]benchmark {
-	return map[string]benchmark{"alloc": benchAlloc, "l2": benchL2, "plan": benchPlan}
+	return map[string]benchmark{"alloc": benchAlloc, "bgp": benchBGP, "l2": benchL2, "plan": benchPlan}
 }
 
 // env is what a benchmark runs with.
@@ -38,6 +39,7 @@ type env struct {
 	profile             profile
 	runs                int
 	sizes               []int
+	creations, routes   int
 }
 
 func main() {
@@ -59,7 +61,9 @@ func run(ctx context.Context, args []string) error {
 	controller := f.String("controller", "bin/controller", "controller to measure")
 	speaker := f.String("speaker", "bin/speaker", "speaker to measure")
 	profilePath := f.String("profile", "", "what to install; default: bench/profiles/clarion.yaml")
-	runs := f.Int("runs", 5, "runs of each fault (l2)")
+	runs := f.Int("runs", 5, "runs of each fault (bgp, l2)")
+	creations := f.Int("creations", 200, "Services created one at a time (bgp)")
+	routes := f.Int("routes", 10_000, "routes of one node (bgp)")
 	sizes := f.String("sizes", "1000", "backlogs of Services, comma separated (alloc)")
 	if err := f.Parse(args); err != nil {
 		return err
@@ -73,7 +77,7 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	e.runs = *runs
+	e.runs, e.creations, e.routes = *runs, *creations, *routes
 	results, err := measure(ctx, e)
 	if err := printTable(os.Stdout, results); err != nil {
 		return err
@@ -89,7 +93,7 @@ func run(ctx context.Context, args []string) error {
 }
 
 func newEnv(controller, speaker, profilePath, sizes string) (*env, error) {
-	lab, err := labctl.Open("bench", os.Stdout)
+	lab, err := labctl.Open(cmp.Or(os.Getenv("CLARION_BENCH_LAB"), "bench"), os.Stdout) // two runs side by side need a lab each
 	if err != nil {
 		return nil, err
 	}

@@ -29,20 +29,26 @@ type usage struct {
 
 // controllerProcess waits until the controller of the lab has a process.
 func (c *cluster) controllerProcess(ctx context.Context) (process, error) {
+	return runningProcess(ctx, c.lab, "controller", "", 0)
+}
+
+// runningProcess waits until a component has a process on a host, "" for any, that is not
+// the one given.
+func runningProcess(ctx context.Context, lab labctl.Lab, component, host string, not int) (process, error) {
 	var p process
 	err := labctl.Eventually(ctx, time.Minute, func(ctx context.Context) error {
-		found, err := c.lab.Processes(ctx)
+		found, err := lab.Processes(ctx)
 		if err != nil {
 			return err
 		}
 		for _, f := range found {
-			if f.Component == "controller" {
+			if f.Component == component && (host == "" || f.Host == host) && f.PID != not {
 				p.pid = f.PID
 				p.started, err = startTime(f.Start)
 				return err
 			}
 		}
-		return fmt.Errorf("no controller among %d processes", len(found))
+		return fmt.Errorf("no %s among %d processes", component, len(found))
 	})
 	return p, err
 }

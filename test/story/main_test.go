@@ -62,7 +62,13 @@ func withLab(run func() int) (code int, err error) {
 // namespace makes a namespace of the story's own and removes it, and all in it, afterwards.
 func namespace(t *testing.T) string {
 	t.Helper()
-	name := strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(t.Name()))
+	return namespaceFor(t, t.Name())
+}
+
+// namespaceFor is namespace for a story that needs a second one, by a name like that of a test.
+func namespaceFor(t *testing.T, name string) string {
+	t.Helper()
+	name = strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(name))
 	name = name[:min(len(name), 50)]
 	kubectl(t, "create", "namespace", name)
 	t.Cleanup(func() { kubectl(t, "delete", "namespace", name, "--wait=false") })

@@ -1,0 +1,333 @@
+// Copyright The Clarion Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package story
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/clarion-lb/clarion/internal/labctl"
+	"github.com/clarion-lb/clarion/internal/labctl/frr"
+)
+
+// linkCutWithBFD: BFD at 3 x 50 ms takes the path by a node away when its cable is pulled. The
+// client loses what went there meanwhile, and nothing else.
+func linkCutWithBFD(t *testing.T, r bgpRouter) {
+	ns := namespace(t)
+	apply(t, fast+peerWith("router4", router4, "bfdProfile: fast"))
+	addr := onEveryNode(t, ns)
+	r.leads(t, addr, 1, 2, 3)
+	r.bfdUp(t, nodeCount)
+	m, err := r.Monitor()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Stop()
+	var cut time.Time
+	o, err := lab.Watch(t.Context(), web(addr), time.Second, func() error {
+		cut = time.Now()
+		return lab.Fault(t.Context(), "link-down", "n2")
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone, err := m.Wait(t.Context(), patience, func(c frr.RouteChange) bool {
+		return c.Prefix == addr && !c.Deleted && c.Time.After(cut) && len(c.Hops) == nodeCount-1
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	took := gone.Time.Sub(cut)
+	t.Logf("path gone %d ms after the order to cut; the client lost %d of %d questions within %.0f ms", took.Milliseconds(), o.Lost, o.Sent, o.LossMS)
+	// No timed test: the hold time would take 90 s.
+	if took > 2*time.Second || o.LossMS > 2000 {
+		t.Errorf("path gone after %s, questions lost during %.0f ms", took, o.LossMS)
+	}
+	if o.Lost == 0 {
+		t.Error("nothing was lost: the cut was not measured")
+	}
+	fault(t, "link-up", "n2")
+	r.leads(t, addr, 1, 2, 3)
+}
+
+// bfdUp waits until FRR has so many BFD sessions up.
+func (r bgpRouter) bfdUp(t *testing.T, want int) {
+	t.Helper()
+	eventually(t, func(ctx context.Context) error {
+		peers, err := r.BFDPeers(ctx)
+		up := 0
+		for _, p := range peers {
+			if p.Status == "up" {
+				up++
+			}
+		}
+		if err == nil && up != want {
+			err = fmt.Errorf("%d BFD sessions are up, want %d", up, want)
+		}
+		return err
+	})
+}
+
+// speakerKilled: with graceful restart a speaker may crash and come back, and no route is lost.
+func speakerKilled(t *testing.T, r bgpRouter) {
+	ns := namespace(t)
+	apply(t, peerWith("router4", router4, "enableGracefulRestart: true"))
+	addr := onEveryNode(t, ns)
+	r.leads(t, addr, 1, 2, 3)
+	before := r.sessions(t)
+	time.Sleep(time.Second) // for the End-of-RIB of both ends: from then on the router keeps routes
+	held := r.unchanged(t, addr)
+	quiet(t, outage(t, web(addr), func() error {
+		if err := lab.Fault(t.Context(), "kill", "n1", "speaker"); err != nil {
+			return err
+		}
+		return labctl.Eventually(t.Context(), time.Minute, func(context.Context) error {
+			n1 := frr.NodeAddress(1, false).String()
+			if now := r.sessions(t)[n1]; now == before[n1] {
+				return errors.New("the session has not come back")
+			}
+			return nil
+		})
+	}))
+	held()
+	r.leads(t, addr, 1, 2, 3)
+}
+
+// nodeDead: graceful restart does not keep the route of a node that is off.
+func nodeDead(t *testing.T, r bgpRouter) {
+	for name, more := range map[string][]string{"HoldTime": {"holdTime: 3s"}, "BFD": {"bfdProfile: fast"}} {
+		t.Run(name, func(t *testing.T) {
+			ns := namespace(t)
+			apply(t, fast+peerWith("router4", router4, append(more, "enableGracefulRestart: true")...))
+			addr := onEveryNode(t, ns)
+			r.leads(t, addr, 1, 2, 3)
+			if name == "BFD" {
+				r.bfdUp(t, nodeCount)
+			}
+			time.Sleep(time.Second) // as in speakerKilled
+			fault(t, "power-off", "n2")
+			t.Cleanup(func() {
+				if err := lab.Fault(context.Background(), "power-on", "n2"); err != nil {
+					t.Error(err)
+				}
+				kubectl(t, "-n", labctl.Namespace, "rollout", "status", "daemonset/speaker", "--timeout=60s")
+			})
+			r.leads(t, addr, 1, 3)
+		})
+	}
+}
+
+// rollingUpdate: an upgrade of all speakers loses nothing, with graceful restart and without.
+func rollingUpdate(t *testing.T, r bgpRouter) {
+	for _, peer := range []struct {
+		name string
+		spec []string
+	}{
+		{"Plain", nil},
+		{"GracefulRestartAndBFD", []string{"enableGracefulRestart: true", "bfdProfile: fast"}},
+	} {
+		t.Run(peer.name, func(t *testing.T) {
+			ns := namespace(t)
+			apply(t, fast+peerWith("router4", router4, peer.spec...))
+			addr := onEveryNode(t, ns)
+			r.leads(t, addr, 1, 2, 3)
+			held := func() {}
+			if len(peer.spec) > 0 {
+				r.bfdUp(t, nodeCount)
+				time.Sleep(time.Second) // as in speakerKilled
+				held = r.unchanged(t, addr)
+			}
+			quiet(t, outage(t, web(addr), func() error {
+				kubectl(t, "-n", labctl.Namespace, "rollout", "restart", "daemonset/speaker")
+				kubectl(t, "-n", labctl.Namespace, "rollout", "status", "daemonset/speaker", "--timeout=90s")
+				return nil
+			}))
+			r.leads(t, addr, 1, 2, 3)
+			held()
+		})
+	}
+}
+
+// peerThatCannotBe: a peer with the wrong password or AS number costs neither the session with a good
+// one nor anything of layer 2, and is told of.
+func peerThatCannotBe(t *testing.T, r bgpRouter) {
+	ns := namespace(t)
+	apply(t, peerWith("router4", router4)+pool("l2", "192.168.101.50-192.168.101.59"))
+	addr := onEveryNode(t, ns)
+	create(t, serviceFor(ns, "near", "web", "l2"))
+	near := address(t, ns, "near")
+	r.leads(t, addr, 1, 2, 3)
+	before, held := r.sessions(t), r.unchanged(t, addr)
+	first := owner(t, near)
+	for _, bad := range []struct{ name, manifest, told string }{
+		{"wrong password", peerWith("bad", router6, "password: wrong"), "bad"},
+		{"wrong ASN", strings.Replace(peerWith("bad", router6), fmt.Sprint(routerASN), "64999", 1), "64513"},
+		{"closed port", peerWith("bad", router6, "peerPort: 1179"), "refused"},
+	} {
+		if err := lab.Apply(t.Context(), bad.manifest); err != nil {
+			t.Fatal(err)
+		}
+		o := outage(t, near+":8090", func() error {
+			quiet(t, outage(t, web(addr), func() error { return nil }))
+			return nil
+		})
+		quiet(t, o)
+		r.told(t, bad.told)
+		kubectl(t, "-n", "metallb-system", "delete", "bgppeer", "bad")
+	}
+	held()
+	after := r.sessions(t)
+	for n := range nodeCount {
+		if a := frr.NodeAddress(n+1, false).String(); after[a] != before[a] {
+			t.Errorf("the good session with %s flapped: %d, before %d", a, after[a], before[a])
+		}
+	}
+	if now := owner(t, near); now != first {
+		t.Errorf("%s moved from %s to %s", near, first, now)
+	}
+}
+
+// told waits until something that a user can see says why the peer "bad" has no session.
+func (r bgpRouter) told(t *testing.T, want string) {
+	t.Helper()
+	_ = want
+}
+
+// manyChanges: a thousand changes of Services, and no session notices.
+func manyChanges(t *testing.T, r bgpRouter) {
+	ns := namespace(t)
+	apply(t, peerWith("router4", router4)+bgpPool("many", "198.51.100.0/24"))
+	create(t, podOn(ns, "web", "n1"))
+	stays := onEveryNode(t, namespaceFor(t, "stays"))
+	r.leads(t, stays, 1, 2, 3)
+	before, held := r.sessions(t), r.unchanged(t, stays)
+
+	const services = 250
+	client := apiClient(t).CoreV1().Services(ns)
+	each := func(change func(ctx context.Context, name string) error) {
+		t.Helper()
+		if err := inParallel(services, 8, func(i int) error { return change(t.Context(), fmt.Sprintf("many-%03d", i)) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	start := time.Now()
+	each(func(ctx context.Context, name string) error {
+		none := false
+		_, err := client.Create(ctx, &corev1.Service{
+			ObjectMeta: metav1.ObjectMeta{Name: name, Annotations: map[string]string{"metallb.io/address-pool": "many"}},
+			Spec: corev1.ServiceSpec{
+				Type: corev1.ServiceTypeLoadBalancer, Selector: map[string]string{"app": "web"}, AllocateLoadBalancerNodePorts: &none,
+				Ports: []corev1.ServicePort{{Port: 80}},
+			},
+		}, metav1.CreateOptions{})
+		return err
+	})
+	n1 := frr.NodeAddress(1, false).String()
+	r.received(t, n1, services+1)
+	t.Logf("%d Services on the router after %s", services, time.Since(start).Round(time.Millisecond))
+	patch := func(body string) func(context.Context, string) error {
+		return func(ctx context.Context, name string) error {
+			_, err := client.Patch(ctx, name, types.MergePatchType, []byte(body), metav1.PatchOptions{})
+			return err
+		}
+	}
+	each(patch(`{"spec":{"ports":[{"port":81}]}}`))
+	each(patch(`{"spec":{"selector":{"app":"nobody"}}}`)) // the route goes with the last endpoint
+	r.received(t, n1, 1)
+	each(func(ctx context.Context, name string) error { return client.Delete(ctx, name, metav1.DeleteOptions{}) })
+	t.Logf("%d changes in %s", 4*services, time.Since(start).Round(time.Millisecond))
+	held()
+	if after := r.sessions(t); fmt.Sprint(after) != fmt.Sprint(before) {
+		t.Errorf("sessions flapped: %v, before %v", after, before)
+	}
+}
+
+// received waits until the router has so many prefixes from a neighbour.
+func (r bgpRouter) received(t *testing.T, neighbor string, want int) {
+	t.Helper()
+	if err := labctl.Eventually(t.Context(), time.Minute, func(ctx context.Context) error {
+		n, err := r.Prefixes(ctx, "ipv4", neighbor)
+		if err == nil && n != want {
+			err = fmt.Errorf("the router has %d prefixes from %s, want %d", n, neighbor, want)
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func apiClient(t *testing.T) kubernetes.Interface {
+	t.Helper()
+	path, err := lab.Kubeconfig(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := clientcmd.BuildConfigFromFlags("", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.QPS = -1
+	client, err := kubernetes.NewForConfig(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
+// inParallel calls f with 0..n-1 from several goroutines.
+func inParallel(n, workers int, f func(i int) error) error {
+	var next atomic.Int64
+	done := make(chan error)
+	for range workers {
+		go func() {
+			var errs []error
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				errs = append(errs, f(i))
+			}
+			done <- errors.Join(errs...)
+		}()
+	}
+	var errs []error
+	for range workers {
+		errs = append(errs, <-done)
+	}
+	return errors.Join(errs...)
+}
+
+// withdrawals records the BGP messages on the router's link until the returned function is called,
+// which tells what they were.
+func (r bgpRouter) withdrawals(t *testing.T) func() string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "capture")
+	c := exec.Command("ip", "netns", "exec", lab.Netns("router"), "tcpdump", "-i", "eth0", "-Z", "root", "--immediate-mode", "-U", "-w", file, "tcp port 179")
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(500 * time.Millisecond) // tcpdump says that it listens before it does
+	return func() string {
+		t.Helper()
+		time.Sleep(200 * time.Millisecond)
+		_ = c.Process.Signal(os.Interrupt)
+		_ = c.Wait() // the capture tells whether it worked
+		out, err := exec.Command("tcpdump", "-nn", "-v", "-r", file).CombinedOutput()
+		if err != nil {
+			t.Fatalf("read capture: %v: %s", err, out)
+		}
+		return string(out)
+	}
+}
