@@ -175,7 +175,7 @@ func peerThatCannotBe(t *testing.T, r bgpRouter) {
 	before, held := r.sessions(t), r.unchanged(t, addr)
 	first := owner(t, near)
 	for _, bad := range []struct{ name, manifest, told string }{
-		{"wrong password", peerWith("bad", router6, "password: wrong"), "bad"},
+		{"wrong password", peerWith("bad", router6, "password: wrong"), "timeout"},
 		{"wrong ASN", strings.Replace(peerWith("bad", router6), fmt.Sprint(routerASN), "64999", 1), "64513"},
 		{"closed port", peerWith("bad", router6, "peerPort: 1179"), "refused"},
 	} {
@@ -202,10 +202,20 @@ func peerThatCannotBe(t *testing.T, r bgpRouter) {
 	}
 }
 
-// told waits until something that a user can see says why the peer "bad" has no session.
+// told waits until every node's BGPSessionState says why the peer "bad" has no session.
 func (r bgpRouter) told(t *testing.T, want string) {
 	t.Helper()
-	_ = want
+	eventually(t, func(ctx context.Context) error {
+		out, err := lab.Kubectl(ctx, "-n", labctl.Namespace, "get", "bgpsessionstates", "-l", "metallb.io/bgp-peer=bad",
+			"-o", `jsonpath={range .items[*]}{.status.bgpStatus} {.status.reason}: {.status.message}{"\n"}{end}`)
+		if err != nil {
+			return err
+		}
+		if strings.Count(out, want) != nodeCount || strings.Contains(out, "Established") {
+			return fmt.Errorf("the states of the session with the bad peer are %q, want %q on %d nodes", out, want, nodeCount)
+		}
+		return nil
+	})
 }
 
 // manyChanges: a thousand changes of Services, and no session notices.

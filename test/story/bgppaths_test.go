@@ -162,6 +162,10 @@ func attributesEdited(t *testing.T, r bgpRouter) {
 	} else if n := strings.Count(out, "Update Message"); n < 3*nodeCount {
 		t.Errorf("%d UPDATEs were seen for 3 edits on %d nodes: the capture proves nothing", n, nodeCount)
 	}
+	// One route for all addresses instead of one each.
+	kubectl(t, "-n", "metallb-system", "patch", "bgpadvertisement", "bgp", "--type=merge", "-p", `{"spec":{"aggregationLength":24}}`)
+	r.leads(t, netip.MustParsePrefix("203.0.113.0/24"), 1, 2, 3)
+	r.leads(t, addr)
 	if after := r.sessions(t); fmt.Sprint(after) != fmt.Sprint(before) {
 		t.Errorf("sessions flapped: %v, before %v", after, before)
 	}
