@@ -54,6 +54,10 @@ func withLab(run func() int) (code int, err error) {
 		return 1, err
 	}
 	if err := lab.Install(ctx); err != nil {
+		for _, args := range [][]string{{"get", "pods", "-A", "-o", "wide"}, {"-n", labctl.Namespace, "logs", "deployment/controller", "--tail=30"}} {
+			out, logErr := lab.Kubectl(ctx, args...)
+			fmt.Fprintln(os.Stderr, out, logErr)
+		}
 		return 1, err
 	}
 	return run(), nil
