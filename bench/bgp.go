@@ -153,10 +153,23 @@ func (f *bgpFabric) peer(ctx context.Context, spec ...string) error {
 	return f.established(ctx)
 }
 
-// unpeer ends the sessions.
+// unpeer ends the sessions and waits until they have.
 func (f *bgpFabric) unpeer(ctx context.Context) error {
-	_, err := f.lab.Kubectl(ctx, "-n", labctl.Namespace, "delete", "bgppeer", "router")
-	return err
+	if _, err := f.lab.Kubectl(ctx, "-n", labctl.Namespace, "delete", "bgppeer", "router"); err != nil {
+		return err
+	}
+	return labctl.Eventually(ctx, time.Minute, func(ctx context.Context) error {
+		all, err := f.router.Neighbors(ctx)
+		if err != nil {
+			return err
+		}
+		for addr, n := range all {
+			if n.State == "Established" {
+				return fmt.Errorf("session with %s goes on", addr)
+			}
+		}
+		return nil
+	})
 }
 
 func (f *bgpFabric) established(ctx context.Context) error {
