@@ -32,6 +32,7 @@ type bgpRouter struct {
 // TestBGP has the stories of BGP, all on one router.
 func TestBGP(t *testing.T) {
 	r := startRouter(t)
+	apply(t, fast) // for all, because no profile may go before the peers that name it
 	for _, s := range []struct {
 		name string
 		tell func(*testing.T, bgpRouter)

@@ -29,7 +29,7 @@ import (
 // client loses what went there meanwhile, and nothing else.
 func linkCutWithBFD(t *testing.T, r bgpRouter) {
 	ns := namespace(t)
-	apply(t, fast+peerWith("router4", router4, "bfdProfile: fast"))
+	apply(t, peerWith("router4", router4, "bfdProfile: fast"))
 	addr := onEveryNode(t, ns)
 	r.leads(t, addr, 1, 2, 3)
 	r.bfdUp(t, nodeCount)
@@ -113,7 +113,7 @@ func nodeDead(t *testing.T, r bgpRouter) {
 	for name, more := range map[string][]string{"HoldTime": {"holdTime: 3s"}, "BFD": {"bfdProfile: fast"}} {
 		t.Run(name, func(t *testing.T) {
 			ns := namespace(t)
-			apply(t, fast+peerWith("router4", router4, append(more, "enableGracefulRestart: true")...))
+			apply(t, peerWith("router4", router4, append(more, "enableGracefulRestart: true")...))
 			addr := onEveryNode(t, ns)
 			r.leads(t, addr, 1, 2, 3)
 			if name == "BFD" {
@@ -143,7 +143,7 @@ func rollingUpdate(t *testing.T, r bgpRouter) {
 	} {
 		t.Run(peer.name, func(t *testing.T) {
 			ns := namespace(t)
-			apply(t, fast+peerWith("router4", router4, peer.spec...))
+			apply(t, peerWith("router4", router4, peer.spec...))
 			addr := onEveryNode(t, ns)
 			r.leads(t, addr, 1, 2, 3)
 			held := func() {}
@@ -182,10 +182,14 @@ func peerThatCannotBe(t *testing.T, r bgpRouter) {
 		if err := lab.Apply(t.Context(), bad.manifest); err != nil {
 			t.Fatal(err)
 		}
-		o := outage(t, near+":8090", func() error {
-			quiet(t, outage(t, web(addr), func() error { return nil }))
-			return nil
+		o, err := lab.Watch(t.Context(), near+":8090", 0, func() error {
+			o, err := lab.Watch(t.Context(), web(addr), 2*time.Second, func() error { return nil })
+			quiet(t, o)
+			return err
 		})
+		if err != nil {
+			t.Fatal(err)
+		}
 		quiet(t, o)
 		r.told(t, bad.told)
 		kubectl(t, "-n", "metallb-system", "delete", "bgppeer", "bad")
@@ -227,7 +231,7 @@ func manyChanges(t *testing.T, r bgpRouter) {
 	r.leads(t, stays, 1, 2, 3)
 	before, held := r.sessions(t), r.unchanged(t, stays)
 
-	const services = 250
+	const services, times = 100, 4 // one creation, eight edits and one deletion of each
 	client := apiClient(t).CoreV1().Services(ns)
 	each := func(change func(ctx context.Context, name string) error) {
 		t.Helper()
@@ -256,11 +260,15 @@ func manyChanges(t *testing.T, r bgpRouter) {
 			return err
 		}
 	}
-	each(patch(`{"spec":{"ports":[{"port":81}]}}`))
-	each(patch(`{"spec":{"selector":{"app":"nobody"}}}`)) // the route goes with the last endpoint
-	r.received(t, n1, 1)
+	for range times {
+		each(patch(`{"spec":{"selector":{"app":"nobody"}}}`)) // the route goes with the last endpoint
+		r.received(t, n1, 1)
+		each(patch(`{"spec":{"selector":{"app":"web"}}}`))
+		r.received(t, n1, services+1)
+	}
 	each(func(ctx context.Context, name string) error { return client.Delete(ctx, name, metav1.DeleteOptions{}) })
-	t.Logf("%d changes in %s", 4*services, time.Since(start).Round(time.Millisecond))
+	r.received(t, n1, 1)
+	t.Logf("%d changes in %s", (2+2*times)*services, time.Since(start).Round(time.Millisecond))
 	held()
 	if after := r.sessions(t); fmt.Sprint(after) != fmt.Sprint(before) {
 		t.Errorf("sessions flapped: %v, before %v", after, before)
