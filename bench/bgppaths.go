@@ -69,7 +69,9 @@ func measureCreation(ctx context.Context, e *env, f *bgpFabric) ([]Result, error
 		return nil, err
 	}
 	defer m.Stop()
-	clock, err := f.watchEndpoints(ctx)
+	watching, stop := context.WithCancel(ctx)
+	defer stop()
+	clock, err := f.watchEndpoints(watching)
 	if err != nil {
 		return nil, err
 	}
