@@ -37,8 +37,8 @@ func spreadsOverNodes(t *testing.T, r bgpRouter) {
 	v4, v6 := addresses(t, ns, "web")
 	r.leads(t, v4, 1, 2, 3)
 	r.leads(t, v6, 1, 2, 3)
-	spread(t, web(v4), "192.168.100.3")
-	spread(t, web(v6), "fd00:100::3")
+	takesAllPaths(t, web(v4), "192.168.100.3")
+	takesAllPaths(t, web(v6), "fd00:100::3")
 	for n := range nodeCount {
 		contains(t, `["router4","router6"]`, "-n", "metallb-system", "get", "servicebgpstatuses", "-l",
 			"metallb.io/service-name=web,metallb.io/node="+node(n+1), "-o", "jsonpath={range .items[*]}{.status.peers}{end}")
@@ -68,8 +68,8 @@ func spreadsOverNodes(t *testing.T, r bgpRouter) {
 	}
 }
 
-// spread asks over many connections: every node gets its part of them.
-func spread(t *testing.T, target, client string) {
+// takesAllPaths asks over many connections: every node gets its part of them.
+func takesAllPaths(t *testing.T, target, client string) {
 	t.Helper()
 	const times = 60
 	a := ask(t, target, times)
