@@ -133,11 +133,11 @@ func (c *cluster) forget() {
 // measureRestart ends the speaker and lets the new one announce everything. within, in
 // milliseconds from the session, and memory, in MiB, are targets; 0 means none.
 func (f *bgpFabric) measureRestart(ctx context.Context, routes int, within, memory float64) ([]Result, error) {
-	had, err := f.updates(ctx)
+	p, err := f.restartSpeaker(ctx, "n1")
 	if err != nil {
 		return nil, err
 	}
-	p, err := f.restartSpeaker(ctx, "n1")
+	had, err := f.updates(ctx) // the old speaker has said goodbye, the new one has no session yet
 	if err != nil {
 		return nil, err
 	}
