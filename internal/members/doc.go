@@ -38,6 +38,13 @@
 // Because a process that wakes up runs all its goroutines at once, View and Fresh compare
 // the clock with the last beat themselves and do not wait for a timer to notice.
 //
+// # Direct watch
+//
+// Sessions with a few members (SetSessions) say faster than the gossip when one falls silent.
+// Package watch judges; its messages and pings travel in the gossip. A member that it finds
+// gone is left out of the view until the gossip agrees or the member proves to be there. A node
+// that hears that it was found gone does not count itself until it has proved its place.
+//
 // # Healing
 //
 // memberlist never speaks again to a node that both sides have declared dead. Every

@@ -15,7 +15,8 @@ import (
 const (
 	watchers    = 3  // of each node
 	maxSessions = 16 // of each node, watching or watched
-	sample      = 16 // addresses of an owner that say who would inherit from it
+	sample      = 16 // addresses of an owner that say who would inherit from it, at most
+	allSamples  = 400
 )
 
 // pair is two nodes, the watched one first.
@@ -75,9 +76,10 @@ func (f *facts) watch(groups []group) []string {
 func (f *facts) heirs(groups []group) map[pair]int {
 	points := map[pair]int{}
 	sampled := map[string]int{}
+	limit := min(sample, max(2, allSamples/len(f.nodes))) // a line costs as much as there are nodes
 	for i := range groups {
 		g := &groups[i]
-		if g.owner == "" || sampled[g.owner] == sample {
+		if g.owner == "" || sampled[g.owner] == limit {
 			continue
 		}
 		sampled[g.owner]++

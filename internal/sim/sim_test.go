@@ -219,7 +219,7 @@ func TestLargeClusters(t *testing.T) {
 			eachSeed(t, int64(max(1, 200/nodes/share)), func(t *testing.T, seed uint64) {
 				cfg := small(seed)
 				cfg.nodes, cfg.services, cfg.election = nodes, 40, elections[(i+int(seed))%4]
-				cfg.interval, cfg.mixed = 500*time.Millisecond, false
+				cfg.interval, cfg.mixed, cfg.watch = 500*time.Millisecond, false, false
 				w, before := begin(t, seed, cfg)
 				w.disturb(8 * time.Second)
 				after := w.settle()
@@ -234,7 +234,7 @@ func TestLargeClusters(t *testing.T) {
 // The direct watch finds a dead owner in the same short time whatever the membership needs,
 // and moves nothing else.
 func TestHeirsFindADeadOwnerAtAnySize(t *testing.T) {
-	for _, nodes := range []int{2, 3, 10, 100} {
+	for _, nodes := range []int{2, 3, 10, 50} {
 		if nodes > largest {
 			break
 		}
