@@ -99,7 +99,7 @@ manifests: release-tools ## Render the files that `kubectl apply -f` takes into 
 ##@ Test
 
 .PHONY: test
-test: test-unit test-lab chart-test ## Run all tests (root; installs what it needs)
+test: test-unit test-lab chart-test test-node ## Run all tests (root; installs what it needs)
 
 .PHONY: test-unit
 test-unit: deps ## Unit, property and wire tests of all modules, with the race detector
@@ -110,11 +110,17 @@ test-unit: deps ## Unit, property and wire tests of all modules, with the race d
 .PHONY: test-lab
 test-lab: build lab-bin deps ## The lab itself, CRDs, BGP against FRR, and the stories on a real cluster
 	cd lab && go test -trimpath -tags lab -count=1 ./e2e/
-	go test -count=1 -timeout 30m -v -p 1 ./test/...
+	go test -count=1 -timeout 30m -v -p 1 $$(go list ./test/... | grep -v /test/node)
 
 .PHONY: chart-test
 chart-test: build manifests lab-bin deps ## Helm chart and manifests: lint, goldens, and install, upgrade and uninstall on a lab cluster
 	cd test/chart && go test -count=1 -timeout 10m -v .
+
+.PHONY: test-node
+test-node: DIST := $(BIN)/node
+test-node: PLATFORMS := linux/$(shell go env GOARCH)
+test-node: images manifests lab-bin deps ## Images and the single-file install on nodes with a real kubelet and containerd
+	go test -count=1 -timeout 10m -v ./test/node
 
 .PHONY: lint
 lint: ## Static checks

@@ -59,12 +59,18 @@ type Gap struct {
 // Watch asks target ("addr:port") from the client host every 10 ms by UDP, from before
 // event is called until settle after it has returned, and returns what the client saw.
 func (l Lab) Watch(ctx context.Context, target string, settle time.Duration, event func() error) (Outage, error) {
+	return l.WatchBy(ctx, "udp", target, settle, event)
+}
+
+// WatchBy is Watch with a protocol: udp needs a pod that the lab plays, tcp (connecting only)
+// and http work with any.
+func (l Lab) WatchBy(ctx context.Context, proto, target string, settle time.Duration, event func() error) (Outage, error) {
 	capture, err := os.CreateTemp("", "clarion-neigh-")
 	if err != nil {
 		return Outage{}, fmt.Errorf("watch %s: %w", target, err)
 	}
 	defer func() { _ = errors.Join(capture.Close(), os.Remove(capture.Name())) }() // a temporary file
-	cmd := l.command(ctx, "probe", target, "--proto", "udp", "--interval", "10ms", "--neigh", capture.Name())
+	cmd := l.command(ctx, "probe", target, "--proto", proto, "--interval", "10ms", "--neigh", capture.Name())
 	var stdout bytes.Buffer
 	cmd.Stdout = &stdout
 	stderr, err := cmd.StderrPipe()

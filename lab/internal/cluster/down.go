@@ -28,7 +28,8 @@ func Down(d state.Dir, l topo.Lab) error {
 	if err := proc.KillAllIn(names, 20*time.Second); err != nil {
 		errs = append(errs, fmt.Errorf("stop processes: %w", err))
 	}
-	errs = append(errs, realnode.KillPods(l, ""), realnode.Remove(l), host.Destroy(l), d.Remove(), leftovers(d, l))
+	errs = append(errs, realnode.KillPods(d, ""), host.Destroy(l), d.Remove(), leftovers(d, l))
+	realnode.Remove()
 	return errors.Join(errs...)
 }
 

@@ -117,7 +117,7 @@ func (f *Faults) PowerOff(node string) error {
 	if err := proc.KillAllIn(spaces, 10*time.Second); err != nil {
 		return err
 	}
-	errs := []error{realnode.KillPods(l, node), realnode.Forget(f.Dir, node)}
+	errs := []error{realnode.KillPods(f.Dir, node), realnode.Forget(f.Dir, node)}
 	for _, s := range spaces {
 		errs = append(errs, host.DeleteNetns(s))
 	}

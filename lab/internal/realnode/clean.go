@@ -4,12 +4,11 @@
 package realnode
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -17,20 +16,22 @@ import (
 
 	"github.com/clarion-lb/clarion/lab/internal/proc"
 	"github.com/clarion-lb/clarion/lab/internal/state"
-	"github.com/clarion-lb/clarion/lab/internal/topo"
 )
 
-const cgroupMount = "/sys/fs/cgroup"
-
-// KillPods kills every process in a container of a node: those that have a
-// network namespace of their own are in no namespace that the lab has made.
-// With an empty name it is every node of the lab.
-func KillPods(l topo.Lab, node string) error {
+// KillPods kills every process in a container of a node, and removes its
+// cgroups. Pods with a network namespace of their own are in none that the lab
+// has made; what they have in common is a root below the node's directory. With
+// an empty name it is every node of the lab.
+func KillPods(d state.Dir, node string) error {
 	deadline := time.Now().Add(10 * time.Second)
+	groups := map[string]bool{}
 	for {
-		ids, err := inCgroup(strings.TrimSuffix(cgroup(l, node), "/"))
-		if err != nil || len(ids) == 0 {
+		ids, err := containers(dir(d, node)+"/", groups)
+		if err != nil {
 			return err
+		}
+		if len(ids) == 0 {
+			return removeCgroups(groups)
 		}
 		for _, id := range ids {
 			if err := proc.Signal(id, syscall.SIGKILL); err != nil {
@@ -46,27 +47,57 @@ func KillPods(l topo.Lab, node string) error {
 	}
 }
 
-// inCgroup returns the processes whose cgroup, in any hierarchy, is below prefix.
-func inCgroup(prefix string) ([]proc.ID, error) {
-	files, err := filepath.Glob("/proc/[0-9]*/cgroup")
+// containers returns the processes that have mounts below a directory, and
+// adds the cgroups they are in.
+func containers(below string, groups map[string]bool) ([]proc.ID, error) {
+	files, err := filepath.Glob("/proc/[0-9]*/mountinfo")
 	if err != nil {
 		return nil, fmt.Errorf("list processes: %w", err)
 	}
 	var out []proc.ID
 	for _, f := range files {
 		b, err := os.ReadFile(f)
-		if err != nil || !strings.Contains(string(b), ":"+prefix+"/") {
+		if err != nil || !bytes.Contains(b, []byte(below)) {
 			continue // gone meanwhile, or not ours
 		}
 		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(f)))
 		if err != nil {
 			continue
 		}
-		if id, err := proc.Identify(pid); err == nil && proc.Alive(id) {
-			out = append(out, id)
+		id, err := proc.Identify(pid)
+		if err != nil || !proc.Alive(id) {
+			continue
+		}
+		out = append(out, id)
+		b, _ = os.ReadFile(filepath.Join(filepath.Dir(f), "cgroup")) // without it nothing is removed
+		for line := range strings.Lines(string(b)) {
+			if _, group, ok := strings.Cut(strings.TrimSpace(line), ":/"+runtimeCgroup+"/"); ok {
+				groups["/"+runtimeCgroup+"/"+group] = true
+			}
 		}
 	}
 	return out, nil
+}
+
+// runtimeCgroup is the parent of the cgroups that containerd makes for a
+// kubelet that does not say where.
+const runtimeCgroup = "k8s.io"
+
+const cgroupMount = "/sys/fs/cgroup"
+
+func removeCgroups(groups map[string]bool) error {
+	for g := range groups {
+		dirs, err := filepath.Glob(cgroupMount + "/*" + g) // cgroup v1: one tree for each controller
+		if err != nil {
+			return fmt.Errorf("list cgroups: %w", err)
+		}
+		for _, d := range append(dirs, cgroupMount+g) {
+			if err := syscall.Rmdir(d); err != nil && !errors.Is(err, syscall.ENOENT) {
+				return fmt.Errorf("remove cgroup %s: %w", d, err)
+			}
+		}
+	}
+	return nil
 }
 
 // Forget removes what a powered-off node would not have any more: sockets and
@@ -75,34 +106,11 @@ func Forget(d state.Dir, node string) error {
 	return errors.Join(os.RemoveAll(dir(d, node, "run")), os.RemoveAll(dir(d, node, "addresses")))
 }
 
-// Remove removes the cgroups of a lab's pods and the directories that only
-// containerd has needed.
-func Remove(l topo.Lab) error {
-	var groups []string
-	tops, err := filepath.Glob(cgroupMount + "/*" + strings.TrimSuffix(cgroup(l, ""), "/"))
-	if err != nil {
-		return fmt.Errorf("list cgroups: %w", err)
+// Remove removes the directories that only containerd has needed, when nobody
+// else uses them.
+func Remove() {
+	parents, _ := filepath.Glob(cgroupMount + "/*/" + runtimeCgroup) // the pattern is well-formed
+	for _, p := range append(append(parents, cgroupMount+"/"+runtimeCgroup), places()...) {
+		_ = syscall.Rmdir(p)
 	}
-	for _, top := range append(tops, cgroupMount+strings.TrimSuffix(cgroup(l, ""), "/")) {
-		err := filepath.WalkDir(top, func(path string, e fs.DirEntry, err error) error {
-			if err == nil && e.IsDir() {
-				groups = append(groups, path)
-			}
-			return nil // a cgroup that vanishes meanwhile is what is wanted
-		})
-		if err != nil {
-			return fmt.Errorf("list cgroups: %w", err)
-		}
-		groups = append(groups, filepath.Dir(top))
-	}
-	slices.SortFunc(groups, func(a, b string) int { return len(b) - len(a) }) // children first
-	for _, g := range groups {
-		if err := syscall.Rmdir(g); err != nil && !errors.Is(err, syscall.ENOENT) && filepath.Base(g) != "clarion-lab" {
-			return fmt.Errorf("remove cgroup %s: %w", g, err)
-		}
-	}
-	for _, p := range places() {
-		_ = os.Remove(p) // only when empty: it may be in use by others
-	}
-	return nil
 }

@@ -12,7 +12,6 @@ import (
 	"strings"
 
 	"github.com/clarion-lb/clarion/lab/internal/state"
-	"github.com/clarion-lb/clarion/lab/internal/topo"
 )
 
 // pauseImage holds a pod's namespaces; BaseImage puts it on each node.
@@ -25,9 +24,6 @@ func dir(d state.Dir, node string, names ...string) string {
 
 // socket is where containerd listens.
 func socket(d state.Dir, node string) string { return dir(d, node, "containerd.sock") }
-
-// cgroup is the parent of the cgroups of a node's pods, in every hierarchy.
-func cgroup(l topo.Lab, node string) string { return "/clarion-lab/" + l.Name + "/" + node }
 
 // Prepare writes the configuration of containerd, of the network plugin and
 // of the kubelet of a node.
@@ -43,7 +39,7 @@ func Prepare(c state.Config, d state.Dir, node string) error {
 	}
 	for name, text := range map[string]string{
 		"containerd.toml":  containerdConfig(d, node),
-		"kubelet.yaml":     kubeletConfig(c, d, node),
+		"kubelet.yaml":     kubeletConfig(d, node),
 		"cni/lab.conflist": network,
 	} {
 		if err := os.WriteFile(dir(d, node, name), []byte(text), 0o644); err != nil {
@@ -134,7 +130,7 @@ func offset(cidr netip.Prefix, last byte) netip.Addr {
 	return a
 }
 
-func kubeletConfig(c state.Config, d state.Dir, node string) string {
+func kubeletConfig(d state.Dir, node string) string {
 	// The node has the machine's disk and memory, so there is nothing to evict
 	// for; the cgroups of quality of service are left out, because the
 	// machine's hierarchy is not the lab's to divide.
@@ -148,7 +144,6 @@ containerRuntimeEndpoint: unix://%[4]s
 podLogsDir: %[5]s
 volumePluginDir: %[6]s
 cgroupDriver: cgroupfs
-cgroupRoot: %[7]s
 cgroupsPerQOS: false
 enforceNodeAllocatable: []
 failCgroupV1: false
@@ -158,5 +153,5 @@ makeIPTablesUtilChains: false
 imageGCHighThresholdPercent: 100
 evictionHard: {memory.available: 1Mi, nodefs.available: 0%%, nodefs.inodesFree: 0%%, imagefs.available: 0%%, imagefs.inodesFree: 0%%}
 `, d.Path("pki", "ca.crt"), d.Path("pki", node+".crt"), d.Path("pki", node+".key"), socket(d, node),
-		dir(d, node, "pods"), filepath.Join(dir(d, node, "kubelet"), "plugins"), cgroup(c.Lab, node))
+		dir(d, node, "pods"), filepath.Join(dir(d, node, "kubelet"), "plugins"))
 }

@@ -23,11 +23,11 @@ func TestPrepareWritesWhatTheProgramsRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	var kubelet struct {
-		ContainerRuntimeEndpoint, CgroupRoot string
-		EvictionHard                         map[string]string
+		ContainerRuntimeEndpoint string
+		EvictionHard             map[string]string
 	}
 	read(t, dir(d, "n2", "kubelet.yaml"), func(b []byte) error { return yaml.Unmarshal(b, &kubelet) })
-	if kubelet.ContainerRuntimeEndpoint != "unix://"+socket(d, "n2") || kubelet.CgroupRoot != "/clarion-lab/x/n2" || kubelet.EvictionHard["nodefs.available"] != "0%" {
+	if kubelet.ContainerRuntimeEndpoint != "unix://"+socket(d, "n2") || kubelet.EvictionHard["nodefs.available"] != "0%" {
 		t.Errorf("kubelet: %+v", kubelet)
 	}
 	var network struct {
