@@ -8,6 +8,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -41,7 +42,21 @@ type bench struct {
 	bfd    *fakeNeighbours
 	links  []lb.Link
 	opened int
-	seen   []observedBGP
+
+	mu   sync.Mutex // Run observes on a goroutine of its own
+	seen []observedBGP
+}
+
+func (b *bench) observe(o observedBGP) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.seen = append(b.seen, o)
+}
+
+func (b *bench) looks() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.seen)
 }
 
 func newBench() *bench {
@@ -50,7 +65,7 @@ func newBench() *bench {
 		log: slog.New(slog.DiscardHandler), kick: make(chan struct{}, 1), watch: b.bfd,
 		open:     func(int) (bgp.Router, error) { b.opened++; return b.router, nil },
 		links:    func() ([]lb.Link, bool) { return b.links, b.links != nil },
-		observed: func(o observedBGP) { b.seen = append(b.seen, o) },
+		observed: b.observe,
 	}
 	return b
 }
@@ -179,10 +194,10 @@ func TestRunLooksWhenKickedAndNowAndThen(t *testing.T) {
 		if !b.router.Received("a").Up {
 			t.Error("a kick is not followed")
 		}
-		before := len(b.seen)
+		before := b.looks()
 		time.Sleep(2 * lookEvery)
 		synctest.Wait()
-		if len(b.seen) <= before {
+		if b.looks() <= before {
 			t.Error("nothing is looked at without a kick")
 		}
 		cancel()
