@@ -26,7 +26,9 @@ const (
 )
 
 // repeats are the times after the first message at which a finding or a denial is said again.
-var repeats = [...]time.Duration{30 * time.Millisecond, 100 * time.Millisecond, 300 * time.Millisecond}
+func repeats() [3]time.Duration {
+	return [3]time.Duration{30 * time.Millisecond, 100 * time.Millisecond, 300 * time.Millisecond}
+}
 
 // Config is what a Machine must know.
 type Config struct {
@@ -256,7 +258,8 @@ func (m *Machine) Pinged(node string, answered bool, now time.Duration) []Action
 // judge ends an inquiry when it has an answer.
 func (m *Machine) judge(node string, q *inquiry, now time.Duration) []Action {
 	over := now >= q.ends
-	if !over && !(q.unheard && len(q.denied) == len(q.asked)) {
+	allDenied := q.unheard && len(q.denied) == len(q.asked)
+	if !over && !allDenied {
 		return nil
 	}
 	delete(m.inquiries, node)

@@ -190,7 +190,7 @@ func TestNodeThatIsDeclaredGoneProvesItsPlaceAndSaysSo(t *testing.T) {
 	expect(t, "the same of another", m.Receive(Message{Kind: Gone, From: "c", Node: "a", Serial: 6}, 2), "")
 	expect(t, "its place is proved", m.Restored(10), "here a to b, here a to c")
 	expect(t, "only once", m.Restored(11), "")
-	for i, after := range repeats {
+	for i, after := range repeats() {
 		at, ok := m.Next()
 		if want := 10 + after; !ok || at != want {
 			t.Fatalf("repetition %d is due at %s, want %s", i, at, want)

@@ -133,12 +133,12 @@ func (m *Machine) Tick(now time.Duration) []Action {
 	}
 	for i := range m.saying {
 		s := &m.saying[i]
-		if now >= s.began+repeats[s.said] {
+		if now >= s.began+repeats()[s.said] {
 			s.said++
 			out = append(out, m.say(s.message)...)
 		}
 	}
-	m.saying = slices.DeleteFunc(m.saying, func(s saying) bool { return s.said == len(repeats) })
+	m.saying = slices.DeleteFunc(m.saying, func(s saying) bool { return s.said == len(repeats()) })
 	return out
 }
 
@@ -159,7 +159,7 @@ func (m *Machine) Next() (at time.Duration, ok bool) {
 		due(d.until)
 	}
 	for i := range m.saying {
-		due(m.saying[i].began + repeats[m.saying[i].said])
+		due(m.saying[i].began + repeats()[m.saying[i].said])
 	}
 	return at, ok
 }

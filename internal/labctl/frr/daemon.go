@@ -20,7 +20,7 @@ type daemon struct {
 // start runs `ip` with arguments that end in a program; `ip netns exec` replaces itself by it, so
 // the process is the program's own.
 func start(args []string) (*daemon, error) {
-	d := &daemon{cmd: exec.Command("ip", args...), done: make(chan struct{})}
+	d := &daemon{cmd: exec.Command("ip", args...), done: make(chan struct{})} //nolint:gosec // a program of FRR in a namespace of the tests
 	d.cmd.Stdout, d.cmd.Stderr = &d.out, &d.out
 	d.cmd.WaitDelay = time.Second // for grandchildren that keep the output open
 	if err := d.cmd.Start(); err != nil {

@@ -147,7 +147,7 @@ func (r *Router) Vtysh(ctx context.Context, commands ...string) (string, error) 
 	for _, c := range commands {
 		args = append(args, "-c", c)
 	}
-	out, err := exec.CommandContext(ctx, "ip", args...).CombinedOutput()
+	out, err := exec.CommandContext(ctx, "ip", args...).CombinedOutput() //nolint:gosec // a command in a namespace of the tests
 	if err != nil {
 		err = fmt.Errorf("vtysh %s: %w: %s", strings.Join(commands, "; "), err, out)
 	}

@@ -38,7 +38,7 @@ type Monitor struct {
 
 // Monitor begins to collect. Stop ends it.
 func (r *Router) Monitor() (*Monitor, error) {
-	m := &Monitor{cmd: exec.Command("ip", "netns", "exec", r.netns, "ip", "-o", "-ts", "monitor", "route"), done: make(chan struct{}), changed: make(chan struct{})}
+	m := &Monitor{cmd: exec.Command("ip", "netns", "exec", r.netns, "ip", "-o", "-ts", "monitor", "route"), done: make(chan struct{}), changed: make(chan struct{})} //nolint:gosec // the namespace is one of the tests
 	m.cmd.Stderr = os.Stderr
 	out, err := m.cmd.StdoutPipe()
 	if err != nil {
@@ -56,7 +56,7 @@ func (m *Monitor) listening() error {
 	pid := fmt.Sprint(m.cmd.Process.Pid)
 	for range 500 {
 		// The socket is shown with the process that opened it.
-		data, err := os.ReadFile("/proc/" + pid + "/net/netlink")
+		data, err := os.ReadFile("/proc/" + pid + "/net/netlink") //nolint:gosec // pid is of the process just started
 		if err == nil && slices.ContainsFunc(strings.Split(string(data), "\n"), func(line string) bool {
 			f := strings.Fields(line)
 			return len(f) > 3 && f[1] == "0" && f[2] == pid && f[3] != "00000000"

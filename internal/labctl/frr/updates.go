@@ -29,7 +29,7 @@ func (r *Router) Updates() (*Updates, error) {
 	// The type of a BGP message is behind its marker and length: the 19th octet of the payload.
 	const update = "tcp dst port 179 and tcp[((tcp[12] & 0xf0) >> 2) + 18] = 2"
 	u := &Updates{
-		cmd:  exec.Command("ip", "netns", "exec", r.netns, "tcpdump", "-i", "eth0", "-Z", "root", "--immediate-mode", "-l", "-nn", "-tt", "-q", "ip and "+update),
+		cmd:  exec.Command("ip", "netns", "exec", r.netns, "tcpdump", "-i", "eth0", "-Z", "root", "--immediate-mode", "-l", "-nn", "-tt", "-q", "ip and "+update), //nolint:gosec // the namespace is one of the tests
 		done: make(chan struct{}),
 	}
 	out, err := u.cmd.StdoutPipe()
