@@ -2,8 +2,8 @@
 # Copyright The Clarion Authors
 # SPDX-License-Identifier: Apache-2.0
 #
-# Generates what is derived from api/: the deepcopy functions, and the CRDs of config/crd/bases;
-# and what charts/clarion has in common with config/.
+# Generates what is derived from api/: the deepcopy functions, the CRDs of config/crd/bases and
+# docs/reference.md; and what charts/clarion has in common with config/.
 #
 #   tools/generate.sh          write them in place
 #   tools/generate.sh verify   write them elsewhere, and fail if that differs from what is here
@@ -13,7 +13,7 @@ root=$PWD
 
 # The generator is pinned in tools/go.mod; go builds nothing when bin/ is up to date.
 mkdir -p bin
-(cd tools && go build -o ../bin/ sigs.k8s.io/controller-tools/cmd/controller-gen ./chartfiles)
+(cd tools && go build -o ../bin/ sigs.k8s.io/controller-tools/cmd/controller-gen ./chartfiles ./reference)
 
 # Everything is generated in a copy first, so that a mistake in api/ breaks nothing here, and
 # the CRD of a kind that is gone does not stay behind.
@@ -31,6 +31,8 @@ rm -f "$tmp"/from/crd/bases/*.yaml
 cp "$tmp"/config/crd/bases/*.yaml "$tmp/from/crd/bases/"
 bin/chartfiles -config "$tmp/from" -out "$tmp/charts/clarion/files"
 
+bin/reference -crds "$tmp/from/crd/bases" -out "$tmp/docs/reference.md"
+
 case "${1:-write}" in
 write)
 	mkdir -p config/crd/bases
@@ -38,12 +40,13 @@ write)
 	cp "$tmp"/config/crd/bases/*.yaml config/crd/bases/
 	rm -rf charts/clarion/files
 	cp -r "$tmp/charts/clarion/files" charts/clarion/
+	cp "$tmp/docs/reference.md" docs/
 	for package in "$tmp"/api/*; do
 		cp "$package/zz_generated.deepcopy.go" "api/$(basename "$package")/"
 	done
 	;;
 verify)
-	for path in api config/crd/bases charts/clarion/files; do
+	for path in api config/crd/bases charts/clarion/files docs/reference.md; do
 		if ! diff -ru "$path" "$tmp/$path"; then
 			echo "generated files under $path are not up to date: run 'make generate' and commit the result" >&2
 			exit 1
