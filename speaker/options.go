@@ -115,11 +115,20 @@ func readExcludedInterfaces(path string) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read excluded interfaces: %w", err)
 	}
+	exclude, err := parseExcludedInterfaces(data)
+	if err != nil {
+		return nil, fmt.Errorf("read excluded interfaces from %s: %w", path, err)
+	}
+	return exclude, nil
+}
+
+// parseExcludedInterfaces never returns nil without an error.
+func parseExcludedInterfaces(data []byte) ([]string, error) {
 	var file struct {
 		Exclude []string `json:"announcedInterfacesToExclude"`
 	}
 	if err := yaml.UnmarshalStrict(data, &file); err != nil {
-		return nil, fmt.Errorf("read excluded interfaces from %s: %w", path, err)
+		return nil, err
 	}
 	if file.Exclude == nil {
 		return []string{}, nil // a file that excludes nothing

@@ -46,11 +46,8 @@ func (f *Flags) Ignore(name, why string) {
 // Parse reads the command line and the environment, and returns one line for every flag
 // that was given and has no effect.
 func (f *Flags) Parse(args []string) (notices []string, err error) {
-	if err := f.FlagSet.Parse(args); err != nil {
+	if err := f.parse(args); err != nil {
 		return nil, err
-	}
-	if f.NArg() > 0 {
-		return nil, fmt.Errorf("unexpected argument %q", f.Arg(0))
 	}
 	given := map[string]bool{}
 	f.Visit(func(fl *flag.Flag) {
@@ -71,7 +68,36 @@ func (f *Flags) Parse(args []string) (notices []string, err error) {
 	return notices, nil
 }
 
-// ignoredValue takes any value, with or without an argument ("--flag", "--flag=x").
+// parse reads the command line. The flag package ends at a word that is neither a flag nor the
+// value of one; behind an ignored flag that word can only be its value.
+func (f *Flags) parse(args []string) error {
+	for {
+		if err := f.FlagSet.Parse(args); err != nil {
+			return err
+		}
+		left := f.NArg()
+		if left == 0 {
+			return nil
+		}
+		read := args[:len(args)-left]
+		if len(read) == 0 || !f.ignores(read[len(read)-1]) {
+			return fmt.Errorf("unexpected argument %q", f.Arg(0))
+		}
+		args = f.Args()[1:]
+	}
+}
+
+// ignores says whether a word of the command line is an ignored flag, "-name" or "--name".
+func (f *Flags) ignores(word string) bool {
+	name, ok := strings.CutPrefix(word, "-")
+	if !ok {
+		return false
+	}
+	_, ignored := f.ignored[strings.TrimPrefix(name, "-")]
+	return ignored
+}
+
+// ignoredValue takes any value, or none ("--flag", "--flag=x"); for "--flag x" see Flags.parse.
 type ignoredValue struct{}
 
 func (ignoredValue) Set(string) error { return nil }

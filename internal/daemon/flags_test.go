@@ -35,6 +35,19 @@ func TestFlags(t *testing.T) {
 			t.Errorf("%q, %v", notices, err)
 		}
 	})
+	t.Run("the value of an ignored flag may be a word of its own", func(t *testing.T) {
+		f, name, _ := define()
+		notices, err := f.Parse([]string{"--old", "enabled", "-old", "3", "--name", "x", "--old"})
+		if err != nil || len(notices) != 1 || *name != "x" {
+			t.Errorf("name %q, notices %q, %v", *name, notices, err)
+		}
+		for _, args := range [][]string{{"--old", "a", "b"}, {"--old=a", "b"}, {"--", "b"}, {"--name", "x", "b"}} {
+			f, _, _ := define()
+			if _, err := f.Parse(args); err == nil || !strings.Contains(err.Error(), args[len(args)-1]) {
+				t.Errorf("%q: got %v, want an error that names the last word", args, err)
+			}
+		}
+	})
 	t.Run("a bad value in the environment names the variable", func(t *testing.T) {
 		f, _, _ := define()
 		f.Env("port", "BAD")

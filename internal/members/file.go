@@ -4,6 +4,7 @@
 package members
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -45,17 +46,12 @@ func (p *Parameters) fields() []field {
 
 // ParseFile reads MetalLB's memberlist config file: a JSON object with all 19 fields.
 // Durations are texts such as "500ms" or whole nanoseconds; names may be written in any case,
-// as encoding/json allows. Every mistake is reported, not only the first; the names of
+// as encoding/json allows, and of two that differ only in that the last one counts. Every mistake is reported, not only the first; the names of
 // entries that mean nothing are returned sorted.
 func ParseFile(data []byte) (p Parameters, unknown []string, err error) {
-	var object map[string]json.RawMessage
-	if err := json.Unmarshal(data, &object); err != nil {
+	raw, names, err := entries(data)
+	if err != nil {
 		return Parameters{}, nil, fmt.Errorf("parse memberlist config: %w", err)
-	}
-	raw := make(map[string]json.RawMessage, len(object))
-	names := make(map[string]string, len(object))
-	for name, value := range object {
-		raw[strings.ToLower(name)], names[strings.ToLower(name)] = value, name
 	}
 	var missing []string
 	var errs []error
@@ -84,6 +80,34 @@ func ParseFile(data []byte) (p Parameters, unknown []string, err error) {
 	}
 	slices.Sort(unknown)
 	return p, unknown, nil
+}
+
+// entries returns the entries of a JSON object by their names in lower case, and the names as
+// they are written.
+func entries(data []byte) (raw map[string]json.RawMessage, names map[string]string, err error) {
+	if err := json.Unmarshal(data, new(map[string]json.RawMessage)); err != nil {
+		return nil, nil, err
+	}
+	raw, names = map[string]json.RawMessage{}, map[string]string{}
+	d := json.NewDecoder(bytes.NewReader(data)) // in their order, which a map does not keep
+	for {
+		token, err := d.Token()
+		if err != nil {
+			return nil, nil, err
+		}
+		name, ok := token.(string)
+		switch {
+		case ok:
+			var value json.RawMessage
+			if err := d.Decode(&value); err != nil {
+				return nil, nil, err
+			}
+			raw[strings.ToLower(name)], names[strings.ToLower(name)] = value, name
+		case token == json.Delim('{'):
+		default: // the end of the object, or null, which has none
+			return raw, names, nil
+		}
+	}
 }
 
 func span(to *time.Duration) func(json.RawMessage) error {
