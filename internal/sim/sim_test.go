@@ -58,7 +58,7 @@ func begin(t *testing.T, seed uint64, cfg config) (*world, map[netip.Addr]string
 // settle waits for as long as agreement may take after the last fault.
 func (w *world) settle() map[netip.Addr]string {
 	w.t.Helper()
-	w.run(w.cfg.grace + 3*w.cfg.deadAfter() + time.Second)
+	w.run(w.cfg.grace + 3*w.cfg.deadAfter() + (exchangeEvery+2*settled)*w.cfg.interval + time.Second)
 	return w.checkSettled()
 }
 

@@ -4,6 +4,7 @@
 package sim
 
 import (
+	"math"
 	"net/netip"
 	"slices"
 	"time"
@@ -30,11 +31,13 @@ type speaker struct {
 	leaving         bool
 	heard           []time.Duration // by node; 0 is never
 	left            []bool          // by node: it said that it goes
-	record          elect.Record
-	version, saidAt uint64
-	said            map[netip.Addr]elect.Claim // the record at version saidAt
-	changed         time.Duration              // when membership or record changed last
-	merged          map[[2]int]uint64          // by node and life: the version merged last
+	record          elect.Gossip
+	said            []byte // the whole record at turn saidAt
+	saidAt          uint64
+	beats           int           // heartbeats sent
+	changed         time.Duration // when membership or record changed last
+	patience        plan.Patience
+	kicked          bool // a pass is due
 
 	guard *guard // nil when nobody watches anybody directly
 
@@ -51,8 +54,8 @@ type message struct {
 	known      bool
 	leaving    bool
 	members    bitmap
-	version    uint64
-	claims     map[netip.Addr]elect.Claim
+	claims     []byte // news of the record
+	state      []byte // all of it, for one who needs it
 }
 
 // start begins a new life with empty memory.
@@ -69,7 +72,7 @@ func (s *speaker) start() {
 	}
 	*s = speaker{
 		w: w, id: s.id, name: s.name, up: true, life: s.life, touched: true, started: w.now, ticked: w.now,
-		heard: make([]time.Duration, w.cfg.nodes), left: make([]bool, w.cfg.nodes), merged: map[[2]int]uint64{},
+		heard: make([]time.Duration, w.cfg.nodes), left: make([]bool, w.cfg.nodes),
 		facts: facts, machine: m,
 	}
 	if w.cfg.watch {
@@ -152,31 +155,78 @@ func (s *speaker) fence() { s.joined, s.started = false, s.w.now }
 func (s *speaker) tick(life int) {
 	s.perform(s.machine.Tick(s.w.clock()))
 	s.replanIfChanged()
+	if s.w.cfg.election.MoveBackAfter > 0 {
+		s.replan()
+	}
 	s.broadcast()
 	s.ticked = s.w.now
 	jitter := s.w.upTo(s.w.cfg.interval / 10)
 	s.later(s.w.cfg.interval-jitter, func() { s.tick(life) })
 }
 
+// How claims travel is elect.Gossip's business, and what package members makes of it: news in
+// the packets that fly anyway, so many times each; everything when one joins, and now and then
+// between two at random. memberlist does the latter each 30 s, which would only make stories
+// longer.
+const (
+	packet        = 1300
+	passAfter     = 5 * time.Millisecond
+	exchangeEvery = 20 // heartbeats
+)
+
+// times is how often news are told.
+func (s *speaker) times() int {
+	return 4 * int(math.Ceil(math.Log10(float64(len(s.w.speakers)+1))))
+}
+
 func (s *speaker) broadcast() {
-	st := s.standing()
-	m := &message{from: s.id, life: s.life, known: st.known && st.alive.has(s.id), leaving: s.leaving, members: st.alive, version: s.version}
+	m := s.message()
 	if s.options() {
-		if s.saidAt != s.version {
-			s.said, s.saidAt = s.record.Claims(), s.version
-		}
-		m.claims = s.said
+		m.claims = s.record.Next(packet)
 	}
 	for _, peer := range s.w.speakers {
 		if peer != s {
-			s.w.send(&s.w.net, s.id, peer.id, func() { peer.whenRunning(peer.life, func() { peer.receive(m) }) })
+			s.send(peer, m)
+		}
+	}
+	if s.beats++; s.options() && s.beats%exchangeEvery == s.id%exchangeEvery {
+		if peer := s.w.someone(); peer != s {
+			ours := m.state
+			s.w.send(&s.w.net, s.id, peer.id, func() {
+				peer.whenRunning(peer.life, func() {
+					peer.hear(ours)
+					theirs := peer.message().state
+					s.w.send(&s.w.net, peer.id, s.id, func() { s.whenRunning(s.life, func() { s.hear(theirs) }) })
+				})
+			})
 		}
 	}
 }
 
+func (s *speaker) send(peer *speaker, m *message) {
+	s.w.send(&s.w.net, s.id, peer.id, func() { peer.whenRunning(peer.life, func() { peer.receive(m) }) })
+}
+
+// message is a heartbeat without news of the record.
+func (s *speaker) message() *message {
+	st := s.standing()
+	m := &message{from: s.id, life: s.life, known: st.known && st.alive.has(s.id), leaving: s.leaving, members: st.alive}
+	if s.options() {
+		if s.said == nil || s.saidAt != s.record.Turn() {
+			s.said, s.saidAt = s.record.State(s.w.clock()), s.record.Turn()
+		}
+		m.state = s.said
+	}
+	return m
+}
+
 func (s *speaker) receive(m *message) {
+	joins := m.known && !s.joined
+	if st := s.standing(); joins || !st.alive.has(m.from) {
+		s.hear(m.state) // joining exchanges everything before the other counts as a member
+	}
 	s.heard[m.from], s.left[m.from] = s.w.now, m.leaving
-	if m.known && !s.joined {
+	if joins {
 		s.joined = true
 		for i := range s.w.speakers { // the peer says who else is there
 			if m.members.has(i) && i != s.id {
@@ -184,20 +234,30 @@ func (s *speaker) receive(m *message) {
 			}
 		}
 	}
-	if from := [2]int{m.from, m.life}; s.merged[from] != m.version {
-		s.merged[from] = m.version
-		news := false
-		for a, c := range m.claims {
-			news = s.record.Merge(a, c) || news
-		}
-		if news {
-			s.version++
-			s.changed = s.w.now
-			s.replan()
-			return
-		}
-	}
+	s.hear(m.claims)
 	s.replanIfChanged()
+}
+
+// hear merges what another says of the record.
+func (s *speaker) hear(claims []byte) {
+	if len(claims) == 0 {
+		return
+	}
+	news, err := s.record.Hear(claims, s.times())
+	if err != nil {
+		s.w.fatalf("node %d does not understand: %v", s.id, err)
+	}
+	if !news {
+		return
+	}
+	s.changed = s.w.now
+	if !s.kicked { // several news make one pass
+		s.kicked = true
+		s.later(passAfter, func() {
+			s.kicked = false
+			s.replan()
+		})
+	}
 }
 
 func (s *speaker) options() bool { return s.w.cfg.election != lb.Election{} }
@@ -313,13 +373,10 @@ func (s *speaker) apply(next plan.Desired) bool {
 	if s.guard != nil {
 		s.guard.set(next.Watch)
 	}
-	changed := false
-	for _, a := range next.Claims {
-		_, news := s.record.Take(a, s.name)
-		changed = changed || news
-	}
+	s.record.Use(next.Recorded, s.w.clock())
+	claims := slices.Concat(next.Claims, s.patience.Due(next, s.view(), s.w.clock()))
+	changed := s.record.Take(claims, s.name, s.times())
 	if changed {
-		s.version++
 		s.changed = s.w.now
 		s.later(0, s.broadcast)
 	}
