@@ -106,7 +106,7 @@ func (w *world) deliverFacts() {
 	for _, s := range w.speakers {
 		s.later(w.upTo(300*time.Millisecond), func() {
 			if !w.apiDown {
-				s.facts = w.copyOfFacts()
+				s.facts, s.changed = w.copyOfFacts(), w.now
 				s.replan()
 			}
 		})
