@@ -230,3 +230,79 @@ func TestBalancedAndStickyThroughDeathAndReturn(t *testing.T) {
 		t.Errorf("the order was left behind: %s", left)
 	}
 }
+
+// TestRollingUpdateLosesNothing deletes the speakers one after the other, as an upgrade does,
+// while 500 addresses are announced and one of each node is asked all the time.
+func TestRollingUpdateLosesNothing(t *testing.T) {
+	const n = 500
+	ns := namespace(t)
+	apply(t, pool("many", "192.168.102.0-192.168.103.250"))
+	services(t, ns, "many", n)
+	held := holders(t, ns, n)
+	asked := map[string]string{} // by node
+	for service, node := range held {
+		if asked[node] == "" || service < asked[node] {
+			asked[node] = service
+		}
+	}
+	for _, node := range slices.Sorted(maps.Keys(asked)) {
+		addr := address(t, ns, asked[node])
+		o := outage(t, net.JoinHostPort(addr, "8090"), func() error {
+			_, err := lab.Kubectl(t.Context(), "-n", labctl.Namespace, "delete", "pod", "-l", "component=speaker",
+				"--field-selector", "spec.nodeName="+node, "--wait=true")
+			return err
+		})
+		if o.Lost > 0 {
+			t.Errorf("%d questions to %s were lost while the speaker of %s was replaced", o.Lost, addr, node)
+		}
+		speakersReady(t)
+		returned(t, addr, node)
+	}
+}
+
+// TestStickyAddressMovesBackWhenTold: a drained node gets its sticky address back not by itself,
+// but on the order to rebalance, or after the time that the advertisement names.
+func TestStickyAddressMovesBackWhenTold(t *testing.T) {
+	ns := namespace(t)
+	apply(t, electing("sticky", "192.168.101.150-192.168.101.151", "{sticky: true}"))
+	services(t, ns, "sticky", 1)
+	addr := address(t, ns, "s000")
+	target := net.JoinHostPort(addr, "8090")
+	home := owner(t, addr)
+	holders(t, ns, 1)
+	away := func() {
+		t.Helper()
+		verb(t, "drain", home)
+		verb(t, "undrain", home)
+		o := outage(t, target, func() error { return nil })
+		if now := owner(t, addr); now == home || o.Lost > 0 {
+			t.Errorf("%s answers for the sticky address of %s, %d questions lost", now, home, o.Lost)
+		}
+	}
+	t.Cleanup(func() { kubectl(t, "annotate", "node", home, "metallb.io/leave-") })
+
+	away()
+	o := outage(t, target, func() error { _, err := clarion(t.Context(), "rebalance"); return err })
+	if o.Lost > 0 {
+		t.Errorf("%d questions were lost while the address was rebalanced", o.Lost)
+	}
+	returned(t, addr, home)
+
+	away()
+	o = outage(t, target, func() error {
+		if _, err := lab.Kubectl(t.Context(), "-n", labctl.Namespace, "patch", "l2advertisement", "sticky", "--type=merge",
+			"-p", `{"spec": {"election": {"moveBackAfter": "2s"}}}`); err != nil {
+			return err
+		}
+		return labctl.Eventually(t.Context(), patience, func(ctx context.Context) error {
+			now, err := lab.Owner(ctx, addr, patience)
+			if err == nil && now != home {
+				err = fmt.Errorf("%s answers, want %s", now, home)
+			}
+			return err
+		})
+	})
+	if o.Lost > 0 {
+		t.Errorf("%d questions were lost while the address moved back", o.Lost)
+	}
+}
