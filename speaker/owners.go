@@ -26,18 +26,23 @@ func (l *loop) plan(s lb.Snapshot) (plan.Desired, lb.View) {
 			return desired, view
 		}
 		claims := slices.Concat(desired.Claims, l.patience.Due(desired, view, now))
-		if !l.members.Claim(claims) || round == claimRounds {
+		news, again := l.members.Claim(claims)
+		if !news || round == claimRounds {
 			l.members.Use(desired.Recorded)
-			l.lookAgain(now)
+			l.lookAgain(now, again)
 			return desired, view
 		}
 		l.log.Info("claim addresses", "count", len(claims), "first", claims[0])
 	}
 }
 
-// lookAgain kicks when patience will have ended, if nothing else does before.
-func (l *loop) lookAgain(now time.Time) {
+// lookAgain kicks when patience will have ended, or at another time unless that is zero, if
+// nothing else does before.
+func (l *loop) lookAgain(now, other time.Time) {
 	at, ok := l.patience.Next()
+	if !other.IsZero() && (!ok || other.Before(at)) {
+		at, ok = other, true
+	}
 	if l.again != nil {
 		l.again.Stop()
 		l.again = nil

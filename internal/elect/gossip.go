@@ -19,6 +19,16 @@ const (
 	keepFor   = time.Minute
 )
 
+// Two nodes that do not take each other for members, while both talk to the rest, each see the
+// other's claim as that of a dead node, and would take the address from each other with each
+// message. So a node that took an address waits before it takes it again, twice as long each
+// time, up to longestWait; one that had no need to for longestWait starts anew. Nothing is
+// lost by that: who is elected announces, recorded or not.
+const (
+	firstWait   = 500 * time.Millisecond
+	longestWait = 16 * time.Second
+)
+
 // maxClaims bounds what others can make a speaker remember.
 const maxClaims = 1 << 16
 
@@ -34,6 +44,13 @@ type Gossip struct {
 	left  map[netip.Addr]int
 	// unused is since when addresses are not in use here.
 	unused map[netip.Addr]time.Time
+	waits  map[netip.Addr]wait
+}
+
+// wait is until when an address is not taken again, and how long that is in all.
+type wait struct {
+	until time.Time
+	long  time.Duration
 }
 
 // Turn counts the changes of the record. While it is the same, so is the record.
@@ -46,19 +63,46 @@ func (g *Gossip) Owners() map[netip.Addr]string { return g.record.Owners() }
 func (g *Gossip) Pending() int { return len(g.queue) }
 
 // Take records that a node owns addresses now, to be told a number of times, and says whether
-// any of that is new.
-func (g *Gossip) Take(addrs []netip.Addr, node string, times int) bool {
-	news := false
+// any of that is new. Some may have to wait, because the node took them a moment ago and
+// somebody else did since; again is when to try the first of those, zero if there is none.
+func (g *Gossip) Take(addrs []netip.Addr, node string, times int, now time.Time) (news bool, again time.Time) {
 	for _, a := range addrs {
-		if _, changed := g.record.Take(a, node); changed {
-			g.tell(a, times)
-			news = true
+		if g.record.claims[a].Node == node {
+			continue
 		}
+		w := g.waits[a]
+		if now.Before(w.until) {
+			if again.IsZero() || w.until.Before(again) {
+				again = w.until
+			}
+			continue
+		}
+		g.record.Take(a, node)
+		g.tell(a, times)
+		g.wait(a, w, now)
+		news = true
 	}
 	if news {
 		g.turn++
 	}
-	return news
+	return news, again
+}
+
+// wait notes that an address was taken, after it had waited before.
+func (g *Gossip) wait(a netip.Addr, before wait, now time.Time) {
+	if g.waits == nil {
+		g.waits = map[netip.Addr]wait{}
+	}
+	long := firstWait
+	if !before.over(now) {
+		long = min(2*before.long, longestWait)
+	}
+	g.waits[a] = wait{now.Add(long), long}
+}
+
+// over says whether a wait has no meaning any more. So has none.
+func (w wait) over(now time.Time) bool {
+	return w.long == 0 || now.Sub(w.until) >= longestWait
 }
 
 // Hear merges what another speaker says and says whether any of it is news, which is told on
@@ -73,7 +117,7 @@ func (g *Gossip) Hear(msg []byte, times int) (news bool, err error) {
 			g.tell(a, times)
 			news = true
 		case c != have:
-			g.tell(a, times)
+			g.repeat(a, times)
 		}
 	})
 	if news {
@@ -82,8 +126,8 @@ func (g *Gossip) Hear(msg []byte, times int) (news bool, err error) {
 	return news, err
 }
 
-// tell queues a claim. One that is queued already is not told more often for being told of
-// again, so that speakers cannot keep each other busy.
+// tell queues a new claim, to be told the full number of times even if an older one about the
+// address has been told already.
 func (g *Gossip) tell(a netip.Addr, times int) {
 	if times <= 0 {
 		return
@@ -95,6 +139,15 @@ func (g *Gossip) tell(a netip.Addr, times int) {
 		g.queue = append(g.queue, a)
 	}
 	g.left[a] = times
+}
+
+// repeat queues a claim because somebody said something older. One that is queued already is
+// not told more often for that: the more speakers have not heard of it yet, the more of them
+// will say so.
+func (g *Gossip) repeat(a netip.Addr, times int) {
+	if _, queued := g.left[a]; !queued {
+		g.tell(a, times)
+	}
 }
 
 // Next returns the next message of at most size bytes for whoever it can be sent to, nil when
@@ -171,5 +224,6 @@ func (g *Gossip) Use(addrs []netip.Addr, now time.Time) {
 	if dropped {
 		g.turn++
 	}
+	maps.DeleteFunc(g.waits, func(_ netip.Addr, w wait) bool { return w.over(now) })
 	maps.DeleteFunc(g.unused, func(a netip.Addr, _ time.Time) bool { _, ok := g.record.claims[a]; return !ok })
 }

@@ -57,8 +57,8 @@ func within(some, all map[netip.Addr]Claim) bool {
 
 func FuzzHear(f *testing.F) {
 	var g Gossip
-	g.Take(addresses(3), "node-a", 1)
-	g.Take(addresses(5), "node-b", 1)
+	g.Take(addresses(3), "node-a", 1, time.Time{})
+	g.Take(addresses(5), "node-b", 1, time.Time{}.Add(firstWait))
 	f.Add(g.State(time.Time{}))
 	f.Add([]byte{mark, version, 1, 1, 'a', 4, 1, 2, 3, 4, 1, 0})
 	f.Fuzz(func(t *testing.T, msg []byte) {
@@ -82,8 +82,10 @@ func TestEachClaimIsToldItsNumberOfTimesInMessagesThatFit(t *testing.T) {
 	var g Gossip
 	const n, times, size = 500, 3, 400
 	all := addresses(n)
-	if !g.Take(all, "node-a", times) || g.Take(all, "node-a", times) {
-		t.Fatal("taking is news once")
+	for _, want := range []bool{true, false} {
+		if news, again := g.Take(all, "node-a", times, time.Time{}); news != want || !again.IsZero() {
+			t.Fatalf("news %v, want %v; wait until %s", news, want, again)
+		}
 	}
 	told := map[netip.Addr]int{}
 	for g.Pending() > 0 {
@@ -106,7 +108,7 @@ func TestEachClaimIsToldItsNumberOfTimesInMessagesThatFit(t *testing.T) {
 	if m := g.Next(size); m != nil {
 		t.Errorf("more to tell: %v", m)
 	}
-	g.Take(addresses(1), strings.Repeat("n", maxName), 1)
+	g.Take(addresses(1), strings.Repeat("n", maxName), 1, time.Time{}.Add(firstWait))
 	if m := g.Next(100); m != nil || g.Pending() != 1 {
 		t.Error("a claim that does not fit was told, or forgotten")
 	}
@@ -115,10 +117,10 @@ func TestEachClaimIsToldItsNumberOfTimesInMessagesThatFit(t *testing.T) {
 func TestWhoSaysSomethingOldIsContradicted(t *testing.T) {
 	var a, b Gossip
 	addr := addresses(1)
-	b.Take(addr, "node-b", 1)
+	b.Take(addr, "node-b", 1, time.Time{})
 	old := b.Next(1000)
-	a.Take(addr, "node-b", 0)
-	a.Take(addr, "node-a", 0)
+	a.Take(addr, "node-b", 0, time.Time{})
+	a.Take(addr, "node-a", 0, time.Time{}.Add(firstWait))
 	if news, err := a.Hear(old, 1); news || err != nil || a.Pending() != 1 {
 		t.Fatalf("news %v, %v, %d to tell", news, err, a.Pending())
 	}
@@ -127,10 +129,89 @@ func TestWhoSaysSomethingOldIsContradicted(t *testing.T) {
 	}
 }
 
+// Whoever has not heard of a claim yet says something older. That makes it be told once more,
+// not more often the more of them there are; a newer claim is told as often as the first.
+func TestContradictionsDoNotFeedEachOther(t *testing.T) {
+	const times, size = 3, 1000
+	addr := addresses(1)
+	var before, g Gossip
+	before.Take(addr, "node-b", 1, time.Time{})
+	old := before.Next(size)
+	_, _ = g.Hear(old, 0)
+	g.Take(addr, "node-a", times, time.Time{})
+	told := func(meanwhile func()) int {
+		n := 0
+		for g.Next(size) != nil {
+			n++
+			if n <= times {
+				meanwhile()
+			}
+		}
+		return n
+	}
+	contradict := func() { _, _ = g.Hear(old, times) }
+	// Each but the last comes while the claim is still queued.
+	if n := told(contradict); n != 2*times {
+		t.Errorf("told %d times while contradicted, want %d and once more as often", n, times)
+	}
+	contradict()
+	if n := told(func() {}); n != times {
+		t.Errorf("told %d times after the contradiction, want %d", n, times)
+	}
+	contradict()
+	g.Next(size)
+	var newer Gossip
+	_, _ = newer.Hear(g.State(time.Time{}), 0)
+	newer.Take(addr, "node-c", 1, time.Time{})
+	if news, _ := g.Hear(newer.Next(size), times); !news {
+		t.Fatal("a newer claim is no news")
+	}
+	if n := told(func() {}); n != times {
+		t.Errorf("a newer claim was told %d times, want %d", n, times)
+	}
+}
+
+// Two speakers that do not count each other as members answer each claim with one of their
+// own. What is said for that grows with the logarithm of the time it lasts, then by a claim
+// each longestWait.
+func TestTwoThatIgnoreEachOtherDoNotStorm(t *testing.T) {
+	addr := addresses(1)
+	names := []string{"node-a", "node-b"}
+	speakers := make([]Gossip, 2)
+	takes := 0
+	var last time.Duration
+	const lasting = 2 * time.Minute
+	for d := time.Duration(0); d < lasting; d += 5 * time.Millisecond {
+		for i := range speakers {
+			news, again := speakers[i].Take(addr, names[i], 1, time.Unix(1000, 0).Add(d))
+			switch held := speakers[i].Owners()[addr[0]] == names[i]; {
+			case news:
+				takes, last = takes+1, d
+			case !held && again.IsZero():
+				t.Fatalf("at %s: %s neither took the address nor knows when to", d, names[i])
+			}
+			if msg := speakers[i].Next(1000); msg != nil {
+				_, _ = speakers[1-i].Hear(msg, 1)
+			}
+		}
+	}
+	// 0.5 + 1 + ... + 8 s, and then 16 s each time.
+	if most := 2 * (6 + int(lasting/longestWait)); takes > most || last < lasting-2*longestWait {
+		t.Errorf("%d claims, want at most %d; the last after %s", takes, most, last)
+	}
+	// After a while of peace the first claim waits for nobody.
+	later := time.Unix(1000, 0).Add(lasting + 3*longestWait)
+	for i := range speakers {
+		if news, _ := speakers[i].Take(addr, names[i], 1, later); !news && speakers[i].Owners()[addr[0]] != names[i] {
+			t.Errorf("%s has to wait for ever", names[i])
+		}
+	}
+}
+
 func TestUnusedClaimsAreKeptForAWhileAndThenForgotten(t *testing.T) {
 	var g Gossip
 	all := addresses(2)
-	g.Take(all, "node-a", 0)
+	g.Take(all, "node-a", 0, time.Time{})
 	at := func(d time.Duration) time.Time { return time.Unix(1000, 0).Add(d) }
 	g.Use(all[:1], at(0))
 	turn := g.Turn()
@@ -161,11 +242,11 @@ func TestGossipAgrees(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, 5))
 		speakers := make([]Gossip, 2+r.IntN(5))
 		var air [][]byte
-		for range 200 {
+		for step := range 200 {
 			i := r.IntN(len(speakers))
 			switch r.IntN(4) {
 			case 0:
-				speakers[i].Take(addresses(1 + r.IntN(6))[:1], fmt.Sprint("node-", i), 3)
+				speakers[i].Take(addresses(1 + r.IntN(6))[:1], fmt.Sprint("node-", i), 3, time.Unix(int64(step), 0))
 			case 1:
 				air = append(air, speakers[i].Next(60+r.IntN(200)))
 			default:

@@ -66,10 +66,10 @@ func (g *gossip) size(members, retransmit int) {
 	g.times = retransmit * int(math.Ceil(math.Log10(float64(members+1))))
 }
 
-func (g *gossip) take(addrs []netip.Addr, node string) bool {
+func (g *gossip) take(addrs []netip.Addr, node string) (news bool, again time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.record.Take(addrs, node, g.times)
+	return g.record.Take(addrs, node, g.times, time.Now())
 }
 
 func (g *gossip) use(addrs []netip.Addr) {
@@ -163,9 +163,13 @@ func (g *gossip) hear(msg []byte) {
 }
 
 // Claim enters addresses into the record of owners as this node's, tells the others and says
-// whether any of that is new.
-func (m *Members) Claim(addrs []netip.Addr) bool {
-	return len(addrs) > 0 && !m.off() && m.gossip.take(addrs, m.config.Node)
+// whether any of that is new. Some may have to wait; again is when to claim those, zero if
+// there is none (elect.Gossip.Take).
+func (m *Members) Claim(addrs []netip.Addr) (news bool, again time.Time) {
+	if len(addrs) == 0 || m.off() {
+		return false, time.Time{}
+	}
+	return m.gossip.take(addrs, m.config.Node)
 }
 
 // Use says which addresses, sorted, have a recorded owner; others are forgotten after a while.

@@ -101,10 +101,13 @@ func (w *world) exclude(i int, on bool) {
 	w.deliverFacts()
 }
 
+// factsWithin is how late a speaker may hear of a change of the cluster.
+const factsWithin = 300 * time.Millisecond
+
 // deliverFacts tells every speaker, each in its own time and always the latest.
 func (w *world) deliverFacts() {
 	for _, s := range w.speakers {
-		s.later(w.upTo(300*time.Millisecond), func() {
+		s.later(w.upTo(factsWithin), func() {
 			if !w.apiDown {
 				s.facts, s.changed = w.copyOfFacts(), w.now
 				s.replan()

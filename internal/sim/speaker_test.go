@@ -37,7 +37,8 @@ type speaker struct {
 	beats           int           // heartbeats sent
 	changed         time.Duration // when membership or record changed last
 	patience        plan.Patience
-	kicked          bool // a pass is due
+	kicked          bool          // a pass is due
+	rested          time.Duration // not before this
 
 	guard *guard // nil when nobody watches anybody directly
 
@@ -155,7 +156,7 @@ func (s *speaker) fence() { s.joined, s.started = false, s.w.now }
 func (s *speaker) tick(life int) {
 	s.perform(s.machine.Tick(s.w.clock()))
 	s.replanIfChanged()
-	if s.w.cfg.election.MoveBackAfter > 0 {
+	if len(s.desired.Back) > 0 { // their time may have come
 		s.replan()
 	}
 	s.broadcast()
@@ -170,7 +171,6 @@ func (s *speaker) tick(life int) {
 // longer.
 const (
 	packet        = 1300
-	passAfter     = 5 * time.Millisecond
 	exchangeEvery = 20 // heartbeats
 )
 
@@ -251,13 +251,24 @@ func (s *speaker) hear(claims []byte) {
 		return
 	}
 	s.changed = s.w.now
-	if !s.kicked { // several news make one pass
-		s.kicked = true
-		s.later(passAfter, func() {
-			s.kicked = false
-			s.replan()
-		})
+	s.kick()
+}
+
+// kick plans soon: at once, or with whatever else happens until the loop has rested from the
+// pass before.
+func (s *speaker) kick() {
+	if s.kicked {
+		return
 	}
+	if s.w.now >= s.rested {
+		s.replan()
+		return
+	}
+	s.kicked = true
+	s.later(s.rested-s.w.now, func() {
+		s.kicked = false
+		s.replan()
+	})
 }
 
 func (s *speaker) options() bool { return s.w.cfg.election != lb.Election{} }
@@ -327,9 +338,16 @@ func (s *speaker) replanIfChanged() {
 	if s.guard != nil {
 		s.guard.follow()
 	}
+	if s.notice() {
+		s.kick()
+	}
+}
+
+// notice compares the membership with that of the last look and says whether it changed.
+func (s *speaker) notice() bool {
 	now, before := s.standing(), s.seen
 	if now == before {
-		return
+		return false
 	}
 	for i := range s.w.speakers {
 		if before.alive.has(i) && !now.alive.has(i) {
@@ -342,12 +360,14 @@ func (s *speaker) replanIfChanged() {
 		now.settled = false
 	}
 	s.seen = now
-	s.replan()
+	return true
 }
 
 // replan is the speaker's loop: it repeats while the claims that follow from the plan are
 // news to the record.
 func (s *speaker) replan() {
+	s.notice()
+	s.rested = s.w.now + s.w.cfg.rest
 	for range 20 {
 		if s.facts == nil || !s.apply(s.planner.ForNode(s.name, *s.facts, s.view())) {
 			return
@@ -375,7 +395,10 @@ func (s *speaker) apply(next plan.Desired) bool {
 	}
 	s.record.Use(next.Recorded, s.w.clock())
 	claims := slices.Concat(next.Claims, s.patience.Due(next, s.view(), s.w.clock()))
-	changed := s.record.Take(claims, s.name, s.times())
+	changed, again := s.record.Take(claims, s.name, s.times(), s.w.clock())
+	if !again.IsZero() {
+		s.later(again.Sub(s.w.clock()), s.kick)
+	}
 	if changed {
 		s.changed = s.w.now
 		s.later(0, s.broadcast)

@@ -40,6 +40,7 @@ type config struct {
 	interval        time.Duration // between heartbeats
 	patience        int           // heartbeats missed until a peer counts as dead
 	grace           time.Duration // after which a speaker that heard nobody is alone
+	rest            time.Duration // of a speaker's loop after a pass
 	watch           bool          // heirs watch owners directly
 	mixed           bool          // Services with endpoints here and there, shared addresses
 	verbose         bool
