@@ -54,6 +54,11 @@ build: ## Build controller, speaker, kubectl plugin, demo and bench into bin/
 lab-bin: ## Build bin/lab, the lab cluster (minutes the first time: it holds a whole Kubernetes)
 	@lab/build.sh $(BIN)/lab
 
+.PHONY: helm-bin
+helm-bin: ## Build bin/helm from Helm's Go module, for the tests that run its commands
+	@mkdir -p $(BIN)
+	@cd test/chart && go build -trimpath -o $(BIN)/helm helm.sh/helm/v3/cmd/helm
+
 .PHONY: generate
 generate: ## Regenerate CRDs and deep-copy code from api/, and the chart's copies of config/
 	tools/generate.sh
@@ -108,7 +113,7 @@ test-unit: deps ## Unit, property and wire tests of all modules, with the race d
 	cd tools && go test ./...
 
 .PHONY: test-lab
-test-lab: build lab-bin deps ## The lab itself, CRDs, BGP against FRR, and the stories on a real cluster
+test-lab: build lab-bin helm-bin deps ## The lab itself, CRDs, BGP against FRR, and the stories on a real cluster
 	cd lab && go test -trimpath -tags lab -count=1 ./e2e/
 	go test -count=1 -timeout 30m -v -p 1 $$(go list ./test/... | grep -v /test/node)
 

@@ -47,6 +47,7 @@ const (
 	before       = "Before you begin"
 	webhooks     = "Take the API server off MetalLB's webhooks"
 	stop         = "Stop its controller"
+	install      = "Install everything but the speakers"
 	replace      = "Replace the speakers"
 	cleanUp      = "Remove what is left of it"
 	keepValues   = "Keep its values"
@@ -58,7 +59,7 @@ const (
 
 func TestEveryCommandOfThePageIsRun(t *testing.T) {
 	known := map[string]bool{
-		before: true, webhooks: true, stop: true, replace: true, cleanUp: true,
+		before: true, webhooks: true, stop: true, install: true, replace: true, cleanUp: true,
 		keepValues: true, stopChart: true, replaceChart: true, check: true, back: true,
 	}
 	seen := map[string]bool{}

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/clarion-lb/clarion/internal/labctl"
 )
 
 const (
@@ -54,9 +56,11 @@ func served() []service {
 // must be there, and its webhooks must not, because nobody answers for them.
 func (c *cluster) leave(t *testing.T, secret, deployment string) {
 	t.Helper()
-	c.eventually(t, "apply the configuration", func(ctx context.Context) error {
+	if err := labctl.Eventually(t.Context(), patience, func(ctx context.Context) error { // until the CRDs are served
 		return c.Apply(ctx, read(t, "metallb/configuration.yaml"))
-	})
+	}); err != nil {
+		t.Fatal(err)
+	}
 	c.apply(t, fmt.Sprintf(`
 apiVersion: v1
 kind: Namespace
