@@ -5,6 +5,7 @@ package migrate
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"io"
 
@@ -51,7 +52,7 @@ func configurations(doc *yaml.Node, out *problems) []*yaml.Node {
 	}
 	switch kind := value(node, "kind"); {
 	case kind == nil && value(node, "configInline") != nil: // values of MetalLB's chart up to 0.12
-		return []*yaml.Node{resolve(value(node, "configInline"))}
+		return []*yaml.Node{orEmpty(value(node, "configInline"))}
 	case kind == nil:
 		return []*yaml.Node{node}
 	case kind.Value == "List" || kind.Value == "ConfigMapList":
@@ -81,10 +82,12 @@ func inConfigMap(node *yaml.Node, out *problems) []*yaml.Node {
 		out.reject("ConfigMap", "data."+key, "is no YAML: %v", err)
 		return nil
 	}
-	if node := resolve(&doc); node != nil {
-		return []*yaml.Node{node}
-	}
-	return []*yaml.Node{{Kind: yaml.MappingNode}} // empty
+	return []*yaml.Node{orEmpty(&doc)}
+}
+
+// orEmpty takes null for a configuration that says nothing.
+func orEmpty(node *yaml.Node) *yaml.Node {
+	return cmp.Or(resolve(node), &yaml.Node{Kind: yaml.MappingNode})
 }
 
 // value returns what a mapping has under a key, or nil.
