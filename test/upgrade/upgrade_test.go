@@ -77,6 +77,7 @@ func TestFromChart(t *testing.T) {
 	c.works(t)
 	l.unchanged(t, "old")
 	c.newService(t)
+	c.migrates(t)
 	if out := c.kubectl(t, "-n", system, "get", "daemonset", "metallb-speaker", "-o", "jsonpath={.spec.template.spec.containers[0].args}"); !strings.Contains(out, "--log-level=debug") {
 		t.Errorf("a value of the release is lost: the speaker's arguments are %s", out)
 	}
