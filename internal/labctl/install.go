@@ -97,7 +97,7 @@ func (l Lab) Owner(ctx context.Context, addr string, limit time.Duration) (strin
 	var node string
 	err = Eventually(ctx, limit, func(ctx context.Context) error {
 		// Forget what was learnt, make the kernel ask, and look at the answer.
-		script := "ip neigh flush to " + addr + "; ping -c 1 -W 1 " + addr + " >/dev/null 2>&1; ip neigh show to " + addr
+		script := "ip neigh flush to " + addr + "; ping -c 1 -W 0.3 " + addr + " >/dev/null 2>&1; ip neigh show to " + addr
 		out, err := l.Exec(ctx, "client", "sh", "-c", script)
 		if err != nil {
 			return err

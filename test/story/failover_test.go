@@ -116,6 +116,18 @@ func returned(t *testing.T, addr, node string) {
 	}
 }
 
+// moved waits until another node than before answers for an address.
+func moved(t *testing.T, addr, before string) {
+	t.Helper()
+	eventually(t, func(ctx context.Context) error {
+		now, err := lab.Owner(ctx, addr, patience)
+		if err == nil && now == before {
+			err = fmt.Errorf("%s still answers for %s", before, addr)
+		}
+		return err
+	})
+}
+
 // TestPlannedMoveLosesNothing deletes the owner's speaker as an upgrade does.
 func TestPlannedMoveLosesNothing(t *testing.T) {
 	addr, target := echo(t, "IPv4", "192.168.101.30-192.168.101.40")
