@@ -91,7 +91,7 @@ func TestOfTwoOwnersExactlyOneGivesIn(t *testing.T) {
 	nodes := everyone().Members
 	for seed := range 300 {
 		s := newCluster(newService("one", fmt.Sprintf("192.0.2.%d", 1+rng.IntN(250)), fmt.Sprintf("2001:db8::%x", 1+rng.IntN(250))))
-		s.L2[0].Election = lb.Election{Balanced: rng.IntN(2) == 0, Sticky: rng.IntN(2) == 0}
+		s.L2[0].Elects, s.L2[0].Election = true, lb.Election{Balanced: rng.IntN(2) == 0, Sticky: rng.IntN(2) == 0}
 		if rng.IntN(2) == 0 {
 			s.L2[0].Preferred = []lb.PreferredNodes{{Weight: 10, Nodes: onNodes(nodes[rng.IntN(5)])[0]}}
 		}
