@@ -109,6 +109,7 @@ test: test-unit test-lab chart-test test-node ## Run all tests (root; installs w
 .PHONY: test-unit
 test-unit: deps ## Unit, property and wire tests of all modules, with the race detector
 	CGO_ENABLED=1 go test -race -shuffle=on $$(go list ./... | grep -v /test/)
+	go test ./internal/sim # with the race detector only a twentieth of its seeds is run
 	cd lab && go test -trimpath ./internal/...
 	cd tools && go test ./...
 

@@ -121,3 +121,17 @@ func (w *world) forgetTouched() {
 		s.touched = false
 	}
 }
+
+// checkGossip bounds what agreement has cost since the beginning: an address is claimed at the
+// start, and when a fault begins and when it ends; everybody tells each claim so many times, and
+// perhaps again because somebody had not heard of it. It takes 16 bytes or a few more.
+func (w *world) checkGossip() {
+	w.t.Helper()
+	if most := w.cfg.services * (1 + 2*mostFaults); w.claims > most {
+		w.fatalf("%d claims for %d addresses, want at most %d", w.claims, w.cfg.services, most)
+	}
+	const claim = 20 // bytes
+	if each, most := w.told/w.cfg.nodes, 2*w.claims*w.speakers[0].times()*claim; each > most {
+		w.fatalf("each node told %d bytes of %d claims, want at most %d", each, w.claims, most)
+	}
+}

@@ -116,9 +116,11 @@ func (w *world) deliverFacts() {
 	}
 }
 
+const mostFaults = 5
+
 // disturb lets faults happen for a while; all of them are over when it returns.
 func (w *world) disturb(span time.Duration) {
-	for range 1 + w.r.IntN(5) {
+	for range 1 + w.r.IntN(mostFaults) {
 		f := faults[w.r.IntN(len(faults))]
 		begin := w.upTo(span / 2)
 		length := w.upTo(span/2 - w.cfg.interval*4)

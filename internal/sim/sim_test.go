@@ -227,7 +227,7 @@ func TestLargeClusters(t *testing.T) {
 			break
 		}
 		t.Run(fmt.Sprint(nodes), func(t *testing.T) {
-			eachSeed(t, int64(max(1, 200/nodes/share)), func(t *testing.T, seed uint64) {
+			eachSeed(t, int64(max(1, 100/nodes/share)), func(t *testing.T, seed uint64) {
 				cfg := small(seed)
 				cfg.nodes, cfg.services, cfg.election = nodes, 40, elections[(i+int(seed))%4]
 				cfg.interval, cfg.rest, cfg.mixed = 500*time.Millisecond, 50*time.Millisecond, false
@@ -235,6 +235,7 @@ func TestLargeClusters(t *testing.T) {
 				w, before := begin(t, seed, cfg)
 				w.disturb(8 * time.Second)
 				after := w.settle()
+				w.checkGossip()
 				if cfg.election == (lb.Election{}) && !maps.Equal(before, after) {
 					w.fatalf("owners %v became %v", before, after)
 				}

@@ -183,6 +183,7 @@ func (s *speaker) broadcast() {
 	m := s.message()
 	if s.options() {
 		m.claims = s.record.Next(packet)
+		s.w.told += len(m.claims)
 	}
 	for _, peer := range s.w.speakers {
 		if peer != s {
@@ -396,6 +397,9 @@ func (s *speaker) apply(next plan.Desired) bool {
 	s.record.Use(next.Recorded, s.w.clock())
 	claims := slices.Concat(next.Claims, s.patience.Due(next, s.view(), s.w.clock()))
 	changed, again := s.record.Take(claims, s.name, s.times(), s.w.clock())
+	if changed {
+		s.w.claims += len(claims)
+	}
 	if !again.IsZero() {
 		s.later(again.Sub(s.w.clock()), s.kick)
 	}

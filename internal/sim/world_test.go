@@ -31,6 +31,8 @@ type world struct {
 	wire     network
 	answers  map[netip.Addr]*answering
 	traced   []string
+	// claims counts what speakers claimed, told the bytes of claims that all of them sent.
+	claims, told int
 }
 
 // config is what a seed is run with.
