@@ -14,6 +14,9 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:validation:XValidation:rule=`!has(self.ebgpMultiHop) || !self.ebgpMultiHop || !has(self.peerASN) || self.peerASN != self.myASN`,message="ebgpMultiHop is for peers of another AS: remove it, or correct peerASN or myASN"
 // +kubebuilder:validation:XValidation:rule=`!(has(self.password) && size(self.password) > 0) || !has(self.passwordSecret) || !has(self.passwordSecret.name) || size(self.passwordSecret.name) == 0`,message="password and passwordSecret exclude each other: remove one of them"
 // +kubebuilder:validation:XValidation:rule=`!has(self.holdTime) || !has(self.keepaliveTime) || duration(self.keepaliveTime) <= duration(self.holdTime)`,message="keepaliveTime must not exceed holdTime: a third of it is usual"
+// +kubebuilder:validation:XValidation:rule=`!has(self.listenPort) || (has(self.peerAddress) && size(self.peerAddress) > 0)`,message="listenPort is for a peer with a peerAddress: set it, or remove listenPort"
+// +kubebuilder:validation:XValidation:rule=`!has(self.listenPort) || !has(self.peerPort) || self.peerPort == 0 || self.peerPort == 179`,message="peerPort has no meaning with listenPort, because the peer connects: remove one of them"
+// +kubebuilder:validation:XValidation:rule=`!has(self.listenPort) || !has(self.connectTime)`,message="connectTime has no meaning with listenPort, because the peer connects: remove one of them"
 type BGPPeerSpec struct {
 	// MyASN is the AS number of this side.
 	// +kubebuilder:validation:Required
@@ -65,6 +68,15 @@ type BGPPeerSpec struct {
 	// +kubebuilder:validation:Maximum=65535
 	// +kubebuilder:default:=179
 	Port uint16 `json:"peerPort,omitempty"`
+
+	// ListenPort makes the session passive: the speaker waits on this TCP port of the node for
+	// the peer to connect, and never connects itself. It listens on `sourceAddress` if that is
+	// set; two peers cannot have the same port and address. Absent means that the speaker connects.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule=`self >= 1024`,message="listenPort must be 1024 or more: the speaker would need the capability NET_BIND_SERVICE for less"
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	ListenPort uint16 `json:"listenPort,omitempty"`
 
 	// HoldTime that is asked for: 0, or 3 s and more. Absent means three times `keepaliveTime`, or
 	// 90 s if that is absent too.

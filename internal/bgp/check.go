@@ -31,6 +31,8 @@ func Check(p lb.Peer) string {
 		{p.Address.IsLinkLocalUnicast() && p.Address.Is6(), "a link-local peer address needs its link: use interface instead"},
 		{p.Source.IsValid() && p.Unnumbered(), "an unnumbered peer has no source address"},
 		{p.Source.IsValid() && p.Address.IsValid() && lb.FamilyOf(p.Source) != lb.FamilyOf(p.Address), "source address and peer address are of different families"},
+		{p.Passive() && p.Unnumbered(), "a passive session needs the address of the peer"},
+		{p.Passive() && p.ListenPort < lb.LowestListenPort, fmt.Sprintf("listen port %d is below %d", p.ListenPort, lb.LowestListenPort)},
 		{p.RouterID.IsValid() && (!p.RouterID.Is4() || p.RouterID.IsUnspecified()), fmt.Sprintf("router ID %s is no IPv4 address", p.RouterID)},
 		{p.MultiHop && p.Internal(), "invalid ebgp-multihop parameter set for an ibgp peer"},
 		{p.HoldTime != 0 && p.HoldTime < 3*time.Second, fmt.Sprintf("hold time %s is shorter than 3s", p.HoldTime)},

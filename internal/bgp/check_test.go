@@ -37,6 +37,8 @@ func TestCheck(t *testing.T) {
 		"must not exceed":             func(p *lb.Peer) { p.KeepaliveTime = 91 * time.Second },
 		"connect time":                func(p *lb.Peer) { p.ConnectTime = -time.Second },
 		"80 bytes":                    func(p *lb.Peer) { p.Password = lb.Secret(strings.Repeat("x", 81)) },
+		"needs the address of the p":  func(p *lb.Peer) { p.Address, p.Interface, p.ListenPort = netip.Addr{}, "eth0", 1790 },
+		"below 1024":                  func(p *lb.Peer) { p.ListenPort = 179 },
 		"echo mode":                   func(p *lb.Peer) { p.MultiHop, p.BFD = true, &lb.BFDProfile{EchoMode: true} },
 	} {
 		p := good

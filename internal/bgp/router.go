@@ -49,6 +49,7 @@ const (
 	PeerRejected  lb.Reason = "peerRejected"
 	HoldTimeZero  lb.Reason = "holdTimeZero"
 	SessionFailed lb.Reason = "sessionFailed"
+	TooManyRoutes lb.Reason = "tooManyRoutes"
 )
 
 // Phase is how far a session is.

@@ -49,6 +49,7 @@ func compilePeer(in *v1beta2.BGPPeer) peer {
 			Interface:       spec.Interface,
 			Source:          peerAddr(r, "spec.sourceAddress", spec.SrcAddress),
 			Port:            spec.Port,
+			ListenPort:      spec.ListenPort,
 			VRF:             spec.VRFName,
 			RouterID:        peerAddr(r, "spec.routerID", spec.RouterID),
 			Password:        lb.Secret(spec.Password),
@@ -62,6 +63,7 @@ func compilePeer(in *v1beta2.BGPPeer) peer {
 	}
 	checkNumbers(r, &out.peer)
 	checkAddresses(r, spec, &out.peer)
+	checkListening(r, spec, &out.peer)
 	compileTimers(r, spec, &out.peer)
 	if spec.Password != "" && out.secret != "" {
 		r.reject("spec.password", "password and passwordSecret exclude each other; remove one of them")
@@ -127,6 +129,25 @@ func checkAddresses(r *report, spec *v1beta2.BGPPeerSpec, p *lb.Peer) {
 	}
 	if p.RouterID.IsValid() && (!p.RouterID.Is4() || p.RouterID.IsUnspecified()) {
 		r.reject("spec.routerID", "%s is no router ID; write it in the form of an IPv4 address", p.RouterID)
+	}
+}
+
+// checkListening looks at what a passive session cannot have.
+func checkListening(r *report, spec *v1beta2.BGPPeerSpec, p *lb.Peer) {
+	if !p.Passive() {
+		return
+	}
+	if p.ListenPort < lb.LowestListenPort {
+		r.reject("spec.listenPort", "port %d would need the capability NET_BIND_SERVICE; choose one from %d on", p.ListenPort, lb.LowestListenPort)
+	}
+	if spec.Address == "" {
+		r.reject("spec.listenPort", "who may connect is told by the address of the peer; set peerAddress or remove listenPort")
+	}
+	if p.Port != lb.DefaultBGPPort {
+		r.reject("spec.peerPort", "has no meaning with listenPort, because the peer connects; remove one of them")
+	}
+	if spec.ConnectTime != nil {
+		r.reject("spec.connectTime", "has no meaning with listenPort, because the peer connects; remove one of them")
 	}
 }
 

@@ -150,9 +150,24 @@ func notTaken(r *report, p *lb.Peer, older []lb.Peer, nodes []lb.Node) bool {
 			r.reject("spec.peerAddress", "the older peer %q has a session with the same address, port and VRF on the same nodes; "+
 				"delete one of them or give them different nodes", o.Name)
 			return false
+		case sameSocket(o, p) && shareNode(o.Nodes, p.Nodes, nodes):
+			r.reject("spec.listenPort", "the older peer %q listens on port %d of the same address on the same nodes; "+
+				"choose another port, or give each of them a sourceAddress", o.Name, o.ListenPort)
+			return false
 		}
 	}
 	return true
+}
+
+// sameSocket says whether two passive peers need the same listening socket. Each has its own,
+// because each has its own engine.
+func sameSocket(a, b *lb.Peer) bool {
+	if !a.Passive() || a.ListenPort != b.ListenPort || lb.FamilyOf(a.Address) != lb.FamilyOf(b.Address) {
+		return false
+	}
+	addresses := a.Source == b.Source || !a.Source.IsValid() || !b.Source.IsValid()
+	devices := a.VRF == b.VRF || a.VRF == "" || b.VRF == ""
+	return addresses && devices
 }
 
 func sameSession(a, b *lb.Peer) bool {

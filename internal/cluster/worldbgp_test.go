@@ -34,6 +34,7 @@ func (w *world) peer(p *v1beta2.BGPPeer) {
 			func() { s.Address, s.Interface = "", "eth0" },
 			func() { s.SrcAddress = pick(w, "192.0.2.9", "2001:db8::9", "x") },
 			func() { s.Port = 1179 },
+			func() { s.ListenPort = pick[uint16](w, 1790, 1791, 179) },
 			func() { s.HoldTime = w.duration() },
 			func() { s.KeepaliveTime = w.duration() },
 			func() { s.ConnectTime = w.duration() },

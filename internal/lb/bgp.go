@@ -12,7 +12,9 @@ import (
 // Defaults of BGP and BFD where the objects leave a field out. The BFD values are those of
 // FRR, which MetalLB's users have today.
 const (
-	DefaultBGPPort       = 179
+	DefaultBGPPort = 179
+	// LowestListenPort is the first that a program without NET_BIND_SERVICE may listen on.
+	LowestListenPort     = 1024
 	DefaultHoldTime      = 90 * time.Second
 	DefaultRestartTime   = 120 * time.Second
 	DefaultBFDInterval   = 300 * time.Millisecond
@@ -68,6 +70,8 @@ type Peer struct {
 	Source netip.Addr
 	// Port is the peer's TCP port, DefaultBGPPort when the object names none.
 	Port uint16
+	// ListenPort, when not 0, makes the session passive: the peer connects to it.
+	ListenPort uint16
 	// VRF is the name of the VRF device that the session is bound to, or "".
 	VRF string
 	// RouterID is an IPv4 address; invalid lets the router choose.
@@ -109,6 +113,9 @@ func (p *Peer) Internal() bool {
 
 // Unnumbered says whether the peer is found by its link instead of its address.
 func (p *Peer) Unnumbered() bool { return !p.Address.IsValid() }
+
+// Passive says whether the peer connects to us.
+func (p *Peer) Passive() bool { return p.ListenPort != 0 }
 
 // Carries says whether prefixes of the family go over the session: those of the session's
 // own family always, those of the other with DualStack and to an unnumbered peer.

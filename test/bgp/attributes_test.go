@@ -157,7 +157,7 @@ func TestOnlyTheChangeIsSent(t *testing.T) {
 	check("one Service less", 3)
 }
 
-// 10,000 prefixes.
+// 10,000 prefixes. How long they take is logged; what they may take is the benchmark's business.
 func TestManyRoutes(t *testing.T) {
 	_, f, sp := pair(t, bgpConfig(theirASN, "neighbor 192.0.2.1 remote-as 64512", "4 neighbor 192.0.2.1 activate"))
 	p := peer(theirs4, nil)
@@ -183,17 +183,17 @@ func TestManyRoutes(t *testing.T) {
 		}
 	}
 	sp.route(w)
-	took := eventually(t, 10*time.Second, reach(10_000))
+	took := eventually(t, 30*time.Second, reach(10_000))
 	t.Logf("10,000 routes at the router after %s; speaker %s", took.Round(time.Millisecond), sp.memory())
-	if took > 2*time.Second {
-		t.Errorf("10,000 routes took %s", took)
+	if mib := sp.resident(); mib > 120 {
+		t.Errorf("speaker has %d MiB resident", mib)
 	}
 	before, _ := f.updates(ours4)
 	sp.route(w)
 	w.Routes[77].MED = 9
 	start := time.Now()
 	sp.route(w)
-	eventually(t, 2*time.Second, func() string {
+	eventually(t, 10*time.Second, func() string {
 		if f.path("ipv4", w.Routes[77].Prefix.String()).Metric != 9 {
 			return "change not seen"
 		}
@@ -204,5 +204,5 @@ func TestManyRoutes(t *testing.T) {
 		t.Errorf("%d UPDATEs for one change", n-before)
 	}
 	sp.route(with(p))
-	t.Logf("withdrawn after %s", eventually(t, 10*time.Second, reach(0)).Round(time.Millisecond))
+	t.Logf("withdrawn after %s", eventually(t, 30*time.Second, reach(0)).Round(time.Millisecond))
 }

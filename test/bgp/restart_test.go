@@ -30,6 +30,16 @@ func (sp *speaker) memory() string {
 	return ""
 }
 
+// resident is its memory in MiB.
+func (sp *speaker) resident() int {
+	sp.t.Helper()
+	kb := 0
+	if _, err := fmt.Sscanf(sp.memory(), "VmRSS: %d kB", &kb); err != nil {
+		sp.t.Fatalf("read the memory of the speaker: %v", err)
+	}
+	return kb >> 10
+}
+
 var grConfig = bgpConfig(theirASN, "bgp graceful-restart", "neighbor 192.0.2.1 remote-as 64512", "neighbor 192.0.2.1 timers 1 3", "4 neighbor 192.0.2.1 activate")
 
 func restarting(p *lb.Peer) {

@@ -28,6 +28,9 @@ func peers() []check {
 		{"iBGP", "{myASN: 64512, peerASN: 64512, peerAddress: 192.0.2.1, ebgpMultiHop: false}", ""},
 		{"password", with("password: x, passwordSecret: {namespace: a}"), ""},
 
+		{"passive", with("listenPort: 1024, sourceAddress: 192.0.2.2"), ""},
+		{"passive and written with its defaults", with("listenPort: 65535, peerPort: 179"), ""},
+
 		{"no spec", "", "spec: Required value"},
 		{"nothing", "{}", "spec.myASN: Required value"},
 		{"own AS 0", "{myASN: 0, peerASN: 1, peerAddress: 192.0.2.1}", "myASN must not be 0"},
@@ -44,6 +47,12 @@ func peers() []check {
 		{"source is none", with("sourceAddress: eth0"), "sourceAddress must be an IP address"},
 		{"router ID is none", with("routerID: '7'"), "routerID must be written as an IP address"},
 		{"port too large", with("peerPort: 65536"), "spec.peerPort"},
+		{"listen port that needs a capability", with("listenPort: 179"), "listenPort must be 1024 or more: the speaker would need the capability NET_BIND_SERVICE"},
+		{"listen port too large", with("listenPort: 65536"), "spec.listenPort"},
+		{"listen port 0", with("listenPort: 0"), "spec.listenPort"},
+		{"passive without address", "{myASN: 1, peerASN: 2, interface: eth0, listenPort: 1790}", "listenPort is for a peer with a peerAddress"},
+		{"passive with a port of the peer", with("listenPort: 1790, peerPort: 1179"), "peerPort has no meaning with listenPort"},
+		{"passive with a time to connect", with("listenPort: 1790, connectTime: 5s"), "connectTime has no meaning with listenPort"},
 		{"multihop within an AS", "{myASN: 1, peerASN: 1, peerAddress: 192.0.2.1, ebgpMultiHop: true}", "ebgpMultiHop is for peers of another AS"},
 		{"hold time too short", with("holdTime: 2s"), "holdTime must be 0s, or 3s and more"},
 		{"hold time negative", with("holdTime: -3s"), "holdTime must be 0s, or 3s and more"},

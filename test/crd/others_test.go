@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -100,4 +101,25 @@ func TestBFDProfileInUseStays(t *testing.T) {
 		expectThat(t, "", remove(spare.GetName()))
 	})
 	expectThat(t, "", remove("used"))
+}
+
+// BGPSessionState only reports: a speaker creates it and writes its status, a user writes nothing.
+func TestBGPSessionState(t *testing.T) {
+	run(t, "v1beta1", "BGPSessionState", []check{
+		{"nothing", "", ""},
+		{"a spec with a field", "{peer: 192.0.2.1}", `unknown field "spec.peer"`},
+	})
+	made := create(t, object(t, "v1beta1", "BGPSessionState", "n1-router", ""))
+	status := map[string]any{
+		"node": "n1", "bgpPeer": "router", "peer": "192.0.2.1", "vrf": "red", "bgpStatus": "Held", "bfdStatus": "Down",
+		"reason": "bfdDown", "message": "BFD says that the peer is unreachable", "lastTransitionTime": "2026-01-02T03:04:05Z",
+	}
+	made.Object["status"] = status
+	got, err := resource(made).UpdateStatus(t.Context(), made, metav1.UpdateOptions{FieldValidation: metav1.FieldValidationStrict})
+	if err != nil {
+		t.Fatalf("write the status: %v", err)
+	}
+	if diff := cmp.Diff(status, got.Object["status"]); diff != "" {
+		t.Errorf("status (-want +got):\n%s", diff)
+	}
 }

@@ -34,6 +34,7 @@ func TestNothingIsLostThroughTheOldVersion(t *testing.T) {
 			holdTime: 30s, keepaliveTime: 10s, connectTime: 5s, routerID: 10.0.0.1, nodeSelectors: [{matchExpressions: [{key: a, operator: Exists}]}],
 			passwordSecret: {name: s, namespace: ns}, bfdProfile: fast, enableGracefulRestart: true, ebgpMultiHop: true, vrf: red,
 			disableMP: true, dualStackAddressFamily: true}`,
+		"passive":    "{myASN: 64512, peerASN: 64513, peerAddress: 192.0.2.1, peerPort: 179, listenPort: 1790}",
 		"unnumbered": "{myASN: 64512, dynamicASN: external, interface: eth0}",
 	} {
 		t.Run(name, func(t *testing.T) {

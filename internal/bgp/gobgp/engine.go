@@ -32,7 +32,7 @@ var errStuck = errors.New("engine does not answer")
 // reach does the steps from what the engine has to want; nil wants nothing.
 func (s *slot) reach(want *bgp.PeerWant) {
 	if want != nil && s.engine != nil {
-		if s.routerID(want.Peer) != s.engine.routerID || want.Peer.LocalAS() != s.localAS {
+		if s.baseOf(want.Peer) != s.engine.base || want.Peer.LocalAS() != s.localAS {
 			s.reach(nil) // the paths themselves, or their server, become others
 			s.release()
 		}
@@ -42,8 +42,8 @@ func (s *slot) reach(want *bgp.PeerWant) {
 		return
 	}
 	if s.engine == nil {
-		if err := s.acquire(want); err != nil {
-			s.log.Error("start engine", "err", err)
+		if s.failure = s.acquire(want); s.failure != nil {
+			s.log.Error("start engine", "err", s.failure)
 			return
 		}
 	}
@@ -63,16 +63,25 @@ func (s *slot) reach(want *bgp.PeerWant) {
 	}
 }
 
-func (s *slot) routerID(p lb.Peer) netip.Addr {
-	if p.RouterID.IsValid() {
-		return p.RouterID
+// baseOf is what the peer's engine is started with.
+func (s *slot) baseOf(p lb.Peer) base {
+	b := base{routerID: p.RouterID}
+	if !b.routerID.IsValid() {
+		b.routerID = s.opts.RouterID
 	}
-	return s.opts.RouterID
+	if p.Passive() {
+		address := p.Source
+		if !address.IsValid() {
+			address = unspecified(lb.FamilyOf(p.Address))
+		}
+		b.listen, b.device = netip.AddrPortFrom(address, p.ListenPort), p.VRF
+	}
+	return b
 }
 
 // acquire takes an engine and listens to it.
 func (s *slot) acquire(want *bgp.PeerWant) error {
-	e, err := s.pool.take(s.routerID(want.Peer))
+	e, err := s.pool.take(s.baseOf(want.Peer))
 	if err != nil {
 		return err
 	}
@@ -187,7 +196,7 @@ func (c *caller) call(step bgp.Step) error {
 			return fmt.Errorf("announce %s: %w", step.Route.Prefix, err)
 		}
 	case bgp.DeletePath:
-		path, err := pathOf(c.localAS, lb.Route{Prefix: step.Route.Prefix}, unspecified(step.Route.Prefix))
+		path, err := pathOf(c.localAS, lb.Route{Prefix: step.Route.Prefix}, unspecified(lb.FamilyOf(step.Route.Prefix.Addr())))
 		if err != nil {
 			return err
 		}
@@ -198,9 +207,10 @@ func (c *caller) call(step bgp.Step) error {
 	return nil
 }
 
-// unspecified is the next hop of a withdrawal, which has none.
-func unspecified(p netip.Prefix) netip.Addr {
-	if p.Addr().Is4() {
+// unspecified is the next hop of a withdrawal, which has none, and where a passive peer without
+// source address may connect to.
+func unspecified(f lb.Family) netip.Addr {
+	if f == lb.IPv4 {
 		return netip.IPv4Unspecified()
 	}
 	return netip.IPv6Unspecified()

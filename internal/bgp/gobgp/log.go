@@ -39,6 +39,7 @@ const (
 	lineExpired      = "hold timer expired"
 	lineNotConnected = "failed to connect"
 	lineState        = "state changed"
+	lineLimit        = "prefix limit reached"
 )
 
 // dropped are lines that come once for every route, 10,000 at a time.
@@ -78,7 +79,7 @@ func (l *engineLog) write(level slog.Level, msg string, fields enginelog.Fields)
 // eventDetail puts the fields of a telling line into words.
 func eventDetail(msg string, fields enginelog.Fields) (string, bool) {
 	switch msg {
-	case lineUp, lineExpired:
+	case lineUp, lineExpired, lineLimit:
 		return "", true
 	case lineDown:
 		reason := fmt.Sprint(fields["Reason"])

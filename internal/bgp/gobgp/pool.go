@@ -18,29 +18,44 @@ import (
 // this one is never sent; AS_TRANS cannot be anybody's (RFC 6793).
 const placeholderASN = 23456
 
-// engine is one running server, for one peer at a time.
-type engine struct {
-	server   *server.BgpServer
-	log      *engineLog
+// base is what a server is started with.
+type base struct {
 	routerID netip.Addr
+	listen   netip.AddrPort // of a passive peer; invalid means that the server only connects
+	device   string         // that the listener is bound to, or ""
+}
+
+// global is the engine's form of it.
+func (b base) global() *api.Global {
+	g := &api.Global{Asn: placeholderASN, RouterId: b.routerID.String(), ListenPort: -1}
+	if b.listen.IsValid() {
+		g.ListenPort, g.ListenAddresses, g.BindToDevice = int32(b.listen.Port()), []string{b.listen.Addr().String()}, b.device
+	}
+	return g
+}
+
+// engine is one server, for one peer at a time.
+type engine struct {
+	server *server.BgpServer
+	log    *engineLog
+	base   base // the zero base while it is stopped
 }
 
 // pool keeps the servers that serve no peer. Starting one while another has traffic is a data race
 // inside the engine, on variables to which the same values are written again; servers that are
 // started early avoid even that.
 type pool struct {
-	log      *slog.Logger
-	routerID netip.Addr
+	log *slog.Logger
 
 	mu   sync.Mutex
 	idle []*engine
 }
 
 func newPool(log *slog.Logger, routerID netip.Addr, ready int) (*pool, error) {
-	p := &pool{log: log, routerID: routerID}
+	p := &pool{log: log}
 	for range ready {
 		e := p.create()
-		if err := e.start(routerID); err != nil {
+		if err := e.start(base{routerID: routerID}); err != nil {
 			return nil, err
 		}
 		p.idle = append(p.idle, e)
@@ -56,44 +71,51 @@ func (p *pool) create() *engine {
 	return e
 }
 
-// start gives the server its router ID. It never listens.
-func (e *engine) start(routerID netip.Addr) error {
-	if e.routerID == routerID {
+// start makes the server one with a base.
+func (e *engine) start(b base) error {
+	if e.base == b {
 		return nil
 	}
-	ctx := context.Background()
-	if e.routerID.IsValid() {
-		if err := e.server.StopBgp(ctx, &api.StopBgpRequest{}); err != nil {
-			return fmt.Errorf("stop server with router ID %s: %w", e.routerID, err)
+	if err := e.stop(); err != nil {
+		return err
+	}
+	if err := e.server.StartBgp(context.Background(), &api.StartBgpRequest{Global: b.global()}); err != nil {
+		if b.listen.IsValid() {
+			return fmt.Errorf("listen on %s: %w", b.listen, err)
 		}
+		return fmt.Errorf("start server with router ID %s: %w", b.routerID, err)
 	}
-	err := e.server.StartBgp(ctx, &api.StartBgpRequest{Global: &api.Global{
-		Asn: placeholderASN, RouterId: routerID.String(), ListenPort: -1,
-	}})
-	if err != nil {
-		return fmt.Errorf("start server with router ID %s: %w", routerID, err)
+	e.base = b
+	return nil
+}
+
+// stop closes the listener and forgets the paths.
+func (e *engine) stop() error {
+	if e.base == (base{}) {
+		return nil
 	}
-	e.routerID = routerID
+	if err := e.server.StopBgp(context.Background(), &api.StopBgpRequest{}); err != nil {
+		return fmt.Errorf("stop server with router ID %s: %w", e.base.routerID, err)
+	}
+	e.base = base{}
 	return nil
 }
 
 // take returns a started server without peers and paths.
-func (p *pool) take(routerID netip.Addr) (*engine, error) {
-	if !routerID.IsValid() {
-		routerID = p.routerID
-	}
-	e := p.pick(routerID)
+func (p *pool) take(b base) (*engine, error) {
+	e := p.pick(b)
 	if e == nil {
 		e = p.create()
 	}
-	if err := e.start(routerID); err != nil {
+	if err := e.start(b); err != nil {
+		p.put(e)
 		return nil, err
 	}
 	return e, nil
 }
 
-// pick prefers a server that has the router ID already.
-func (p *pool) pick(routerID netip.Addr) *engine {
+// pick prefers a server that has the base already.
+func (p *pool) pick(b base) *engine {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.idle) == 0 {
@@ -101,7 +123,7 @@ func (p *pool) pick(routerID netip.Addr) *engine {
 	}
 	at := len(p.idle) - 1
 	for i, e := range p.idle {
-		if e.routerID == routerID {
+		if e.base == b {
 			at = i
 		}
 	}
@@ -110,9 +132,16 @@ func (p *pool) pick(routerID netip.Addr) *engine {
 	return e
 }
 
-// put takes a server back that has no peer and no paths.
+// put takes a server back that has no peer and no paths. One that listens is stopped, so that its
+// port is free for the next.
 func (p *pool) put(e *engine) {
 	e.log.use(p.log, nil)
+	if e.base.listen.IsValid() {
+		if err := e.stop(); err != nil {
+			p.log.Error("stop engine, leaving it behind", "err", err)
+			return
+		}
+	}
 	p.mu.Lock()
 	p.idle = append(p.idle, e)
 	p.mu.Unlock()

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"math"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -24,6 +25,8 @@ const (
 	reconnectEvery = 10 * time.Second
 	// How long a peer stays blocked whose own configuration makes a session impossible.
 	blockFor = 30 * time.Second
+	// The same of one that sends too many routes. Every attempt costs both sides all of them.
+	floodFor = 5 * time.Minute
 	// How often the next hops of the other family are looked up again.
 	hopsEvery = 10 * time.Second
 )
@@ -63,6 +66,7 @@ type slot struct {
 	base      bgp.Messages // of the sessions before the present one
 	current   bgp.Messages
 	finding   finding
+	failure   error // of the last attempt to get an engine
 }
 
 // block keeps a peer without session whose own configuration makes one impossible, until it may
@@ -179,8 +183,19 @@ func (s *slot) pass(ctx context.Context) bool {
 	if sess.Phase == bgp.Idle && s.have.Added {
 		sess.Phase = bgp.Connecting
 	}
+	s.explain(&sess, w.want.Peer)
 	s.publish(sess, now)
 	return false
+}
+
+// explain says what only this side knows of a session that is not there.
+func (s *slot) explain(sess *bgp.Session, p lb.Peer) {
+	switch {
+	case s.engine == nil && s.failure != nil:
+		sess.Reason, sess.Detail = bgp.SessionFailed, s.failure.Error()
+	case sess.Phase == bgp.Connecting && p.Passive() && sess.Reason == "":
+		sess.Detail = fmt.Sprintf("waiting for the peer to connect to port %d", p.ListenPort)
+	}
 }
 
 // decide turns the wish into what the engine shall have now, and says why if that is less.
@@ -261,6 +276,9 @@ func (s *slot) look(w wish, now time.Time) bgp.Session {
 		sess.Reason, sess.Detail = prev.Reason, prev.Detail // until it succeeds
 	}
 	down := s.hear(w.lines, &sess)
+	if slices.ContainsFunc(w.lines, func(l line) bool { return l.event == lineLimit }) && s.have.Added {
+		s.refuse(bgp.TooManyRoutes, fmt.Sprintf("peer sends more than %d routes; filter them there, nothing uses them here", maxReceived), now.Add(floodFor))
+	}
 	if s.engine == nil || !s.have.Added {
 		s.wasUp = false
 		sess.Messages = s.base
@@ -322,10 +340,15 @@ func (s *slot) acceptable(sess *bgp.Session, now time.Time) bool {
 	if reason == "" {
 		return true
 	}
-	s.blocked = block{reason, detail, s.have.Peer, now.Add(blockFor)}
+	s.refuse(reason, detail, now.Add(blockFor))
+	return false
+}
+
+// refuse ends the session and has none with the peer for a while.
+func (s *slot) refuse(reason lb.Reason, detail string, end time.Time) {
+	s.blocked = block{reason, detail, s.have.Peer, end}
 	s.log.Warn("session refused", "reason", reason, "detail", detail)
 	s.drop()
-	return false
 }
 
 // publish makes the session visible and kicks the owner when it has come up or gone down.
