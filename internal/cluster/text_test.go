@@ -145,6 +145,7 @@ func (w *writer) peer(p *lb.Peer) {
 	} else {
 		w.line("  address %s", netip.AddrPortFrom(p.Address, p.Port))
 	}
+	w.field("listenPort", p.ListenPort)
 	if p.Source.IsValid() {
 		w.line("  source %s", p.Source)
 	}
