@@ -63,9 +63,13 @@ func spreadsOverNodes(t *testing.T, r bgpRouter) {
 	r.leads(t, v6)
 	create(t, podOn(ns, "web", "n3"))
 	r.leads(t, v4, 1, 2, 3)
-	if a := ask(t, web(v4), 10); a.nodes["n3"] != 10 {
-		t.Errorf("the pod on n3 answered %v", a.nodes)
-	}
+	// The route may be there before kube-proxy has its rules for a Service that had no endpoint.
+	eventually(t, func(context.Context) error {
+		if a := ask(t, web(v4), 10); a.nodes["n3"] != 10 {
+			return fmt.Errorf("the pod on n3 answered %v", a.nodes)
+		}
+		return nil
+	})
 }
 
 // takesAllPaths asks over many connections: every node gets its part of them.
