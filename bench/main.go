@@ -21,6 +21,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/clarion-lb/clarion/internal/labctl"
 )
@@ -38,6 +39,8 @@ type env struct {
 	controller, speaker string
 	profile             profile
 	runs                int
+	faults              []string      // of l2; empty: all
+	settle              time.Duration // of l2: how long a fault is watched
 	sizes               []int
 	creations, routes   int
 }
@@ -45,7 +48,11 @@ type env struct {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, os.Args[1:]); err != nil {
+	do := func() error { return run(ctx, os.Args[1:]) }
+	if len(os.Args) > 1 && os.Args[1] == askVerb {
+		do = func() error { return ask(ctx, os.Args[2:]) }
+	}
+	if err := do(); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -61,9 +68,11 @@ func run(ctx context.Context, args []string) error {
 	controller := f.String("controller", "bin/controller", "controller to measure")
 	speaker := f.String("speaker", "bin/speaker", "speaker to measure")
 	profilePath := f.String("profile", "", "what to install; default: bench/profiles/clarion.yaml")
-	runs := f.Int("runs", 5, "runs of each fault (bgp, l2)")
+	runs := f.Int("runs", 5, "runs of each fault; 20 for figures to compare (bgp, l2)")
 	creations := f.Int("creations", 200, "Services created one at a time (bgp)")
 	routes := f.Int("routes", 10_000, "routes of one node (bgp)")
+	faults := f.String("faults", "", "faults to measure, comma separated; other results in the JSON file are kept (l2); default: all")
+	settle := f.Duration("settle", 3*time.Second, "how long to watch after each fault; more for implementations that need more (l2)")
 	sizes := f.String("sizes", "1000", "backlogs of Services, comma separated (alloc)")
 	if err := f.Parse(args); err != nil {
 		return err
@@ -77,13 +86,16 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	e.runs, e.creations, e.routes = *runs, *creations, *routes
+	e.runs, e.creations, e.routes, e.settle = *runs, *creations, *routes, *settle
+	if *faults != "" {
+		e.faults = strings.Split(*faults, ",")
+	}
 	results, err := measure(ctx, e)
 	if err := printTable(os.Stdout, results); err != nil {
 		return err
 	}
 	if len(results) > 0 {
-		path, err := writeJSON(filepath.Join(e.lab.Root, "bench", "out"), f.Arg(0), results)
+		path, err := writeJSON(filepath.Join(e.lab.Root, "bench", "out"), f.Arg(0), results, len(e.faults) > 0)
 		if err != nil {
 			return err
 		}

@@ -5,10 +5,12 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"text/tabwriter"
 )
 
@@ -55,9 +57,19 @@ func printTable(w io.Writer, results []Result) error {
 	return t.Flush()
 }
 
-func writeJSON(dir, name string, results []Result) (string, error) {
+// writeJSON writes dir/name.json. With merge, results of other names that are there stay.
+func writeJSON(dir, name string, results []Result, merge bool) (string, error) {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return "", fmt.Errorf("make folder for results: %w", err)
+	}
+	if merge {
+		old, err := readJSON(filepath.Join(dir, name+".json"))
+		if err != nil {
+			return "", err
+		}
+		results = append(slices.DeleteFunc(old, func(o Result) bool {
+			return slices.ContainsFunc(results, func(r Result) bool { return r.Name == o.Name })
+		}), results...)
 	}
 	data, err := json.MarshalIndent(results, "", "  ")
 	if err != nil {
@@ -68,4 +80,20 @@ func writeJSON(dir, name string, results []Result) (string, error) {
 		return "", fmt.Errorf("write results: %w", err)
 	}
 	return path, nil
+}
+
+// readJSON returns the results in a file, none if it does not exist.
+func readJSON(path string) ([]Result, error) {
+	data, err := os.ReadFile(path) //nolint:gosec // the path is the benchmark's own
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read results: %w", err)
+	}
+	var out []Result
+	if err := json.Unmarshal(data, &out); err != nil {
+		return nil, fmt.Errorf("read results from %s: %w", path, err)
+	}
+	return out, nil
 }

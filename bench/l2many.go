@@ -1,0 +1,139 @@
+// Copyright The Clarion Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/clarion-lb/clarion/internal/labctl"
+)
+
+// manyFault is a node that is powered off with many addresses on it.
+const manyFault = "many addresses"
+
+const (
+	manyServices = 500
+	manyRuns     = 5 // at most: each takes long
+	manyTarget   = 1500
+	manyNode     = "n1"
+)
+
+// manyObjects prefers one node for a pool of its own.
+const manyObjects = `
+apiVersion: metallb.io/v1beta1
+kind: IPAddressPool
+metadata: {name: many, namespace: metallb-system}
+spec: {addresses: ["192.168.102.0/23"], autoAssign: false}
+---
+apiVersion: metallb.io/v1beta1
+kind: L2Advertisement
+metadata: {name: many, namespace: metallb-system}
+spec:
+  ipAddressPools: [many]
+  preferredNodeSelectors:
+  - {weight: 100, preference: {matchLabels: {kubernetes.io/hostname: %s}}}
+`
+
+const manyService = `---
+apiVersion: v1
+kind: Service
+metadata: {name: many-%03d, labels: {app: many}, annotations: {metallb.io/address-pool: many}}
+spec:
+  type: LoadBalancer
+  allocateLoadBalancerNodePorts: false
+  selector: {app: echo}
+  ports: [{port: 8090, targetPort: 80, protocol: UDP}]
+`
+
+// measureMany measures how long it takes until the last of many addresses of a dead node is
+// announced again.
+func (e *env) measureMany(ctx context.Context, addr string) ([]Result, error) {
+	addrs, err := e.makeMany(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var firsts, lasts []float64
+	fewest := len(addrs)
+	for i := range min(e.runs, manyRuns) {
+		took, err := e.strikeMany(ctx, addr, addrs)
+		if err != nil {
+			return nil, err
+		}
+		fewest = min(fewest, len(took))
+		firsts = append(firsts, milliseconds(took[0]))
+		lasts = append(lasts, milliseconds(took[len(took)-1]))
+		fmt.Printf("%s, run %d: %d addresses announced again after %.0f to %.0f ms\n", manyFault, i+1, len(took), firsts[i], lasts[i])
+		if err := e.lab.Fault(ctx, "power-on", manyNode); err != nil {
+			return nil, err
+		}
+		if err := e.settled(ctx, addrs[0], manyNode); err != nil {
+			return nil, err
+		}
+	}
+	slices.Sort(firsts)
+	slices.Sort(lasts)
+	name := "l2/" + manyFault
+	return []Result{
+		{name + "/on the dead node", float64(fewest), "addresses", 0, Higher},
+		{name + "/first announced p50", firsts[len(firsts)/2], "ms", 0, Lower},
+		{name + "/last announced p50", lasts[len(lasts)/2], "ms", manyTarget, Lower},
+		{name + "/last announced worst", lasts[len(lasts)-1], "ms", manyTarget, Lower},
+	}, nil
+}
+
+// makeMany creates the Services and returns their addresses.
+func (e *env) makeMany(ctx context.Context) ([]string, error) {
+	var objects strings.Builder
+	fmt.Fprintf(&objects, manyObjects, manyNode)
+	for i := range manyServices {
+		fmt.Fprintf(&objects, manyService, i)
+	}
+	if err := e.lab.Apply(ctx, objects.String()); err != nil {
+		return nil, err
+	}
+	var addrs []string
+	err := labctl.Eventually(ctx, 2*time.Minute, func(ctx context.Context) error {
+		out, err := e.lab.Kubectl(ctx, "get", "services", "-l", "app=many", "-o", "jsonpath={.items[*].status.loadBalancer.ingress[0].ip}")
+		if err != nil {
+			return err
+		}
+		if addrs = strings.Fields(out); len(addrs) != manyServices {
+			return fmt.Errorf("%d of %d Services have an address", len(addrs), manyServices)
+		}
+		return nil
+	})
+	return addrs, err
+}
+
+// strikeMany powers the node off and returns when its addresses were announced by others.
+func (e *env) strikeMany(ctx context.Context, addr string, addrs []string) ([]time.Duration, error) {
+	var struck time.Time
+	o, err := e.lab.Watch(ctx, net.JoinHostPort(addr, "8090"), e.settle, func() error {
+		if err := e.askOnce(ctx, addrs); err != nil {
+			return err
+		}
+		time.Sleep(lead)
+		struck = time.Now()
+		return e.lab.Fault(ctx, "power-off", manyNode)
+	})
+	if err != nil {
+		return nil, err
+	}
+	owners := o.Owners(struck)
+	for a, host := range owners {
+		if host != manyNode || !slices.Contains(addrs, a) {
+			delete(owners, a)
+		}
+	}
+	took, missing := o.TakeOvers(owners, struck)
+	if len(missing) > 0 || len(took) == 0 {
+		return nil, fmt.Errorf("%d addresses of %s were announced again, %d were not: %v", len(took), manyNode, len(missing), missing)
+	}
+	return took, nil
+}
