@@ -65,7 +65,7 @@ const askVerb = "ask"
 // ask is the program in the namespace of askHost.
 func ask(ctx context.Context, args []string) error {
 	if len(args) < 2 {
-		return fmt.Errorf("usage: bench %s -every|-once ADDRESS...", askVerb)
+		return fmt.Errorf("usage: bench %s -every|-once ADDRESS [ADDRESS]", askVerb)
 	}
 	link, err := net.InterfaceByName("eth0")
 	if err != nil {

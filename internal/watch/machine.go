@@ -25,9 +25,11 @@ const (
 	lastPause  = 5 * time.Minute
 )
 
+const repeatCount = 3
+
 // repeats are the times after the first message at which a finding or a denial is said again.
-func repeats() [3]time.Duration {
-	return [3]time.Duration{30 * time.Millisecond, 100 * time.Millisecond, 300 * time.Millisecond}
+func repeats() [repeatCount]time.Duration {
+	return [repeatCount]time.Duration{30 * time.Millisecond, 100 * time.Millisecond, 300 * time.Millisecond}
 }
 
 // Config is what a Machine must know.

@@ -138,7 +138,7 @@ func (m *Machine) Tick(now time.Duration) []Action {
 			out = append(out, m.say(s.message)...)
 		}
 	}
-	m.saying = slices.DeleteFunc(m.saying, func(s saying) bool { return s.said == len(repeats()) })
+	m.saying = slices.DeleteFunc(m.saying, func(s saying) bool { return s.said == repeatCount })
 	return out
 }
 
