@@ -116,7 +116,7 @@ test-unit: deps ## Unit, property and wire tests of all modules, with the race d
 .PHONY: test-lab
 test-lab: build lab-bin helm-bin deps ## The lab itself, CRDs, BGP against FRR, and the stories on a real cluster
 	cd lab && go test -trimpath -tags lab -count=1 ./e2e/
-	go test -count=1 -timeout 30m -v -p 1 $$(go list ./test/... | grep -v /test/node)
+	go test -count=1 -timeout 60m -v -p 1 $$(go list ./test/... | grep -v /test/node)
 
 .PHONY: chart-test
 chart-test: build manifests lab-bin deps ## Helm chart and manifests: lint, goldens, and install, upgrade and uninstall on a lab cluster

@@ -5,8 +5,6 @@ package story
 
 import (
 	"context"
-	"maps"
-	"slices"
 	"testing"
 	"time"
 
@@ -68,35 +66,6 @@ func TestNodeDiesWhileTheAPIServerIsDown(t *testing.T) {
 	}
 	start()
 	fault(t, "power-on", before)
-	returned(t, addr, before)
-}
-
-// TestSpeakerStartsWhileTheAPIServerIsDown kills the owner's speaker without API server. Its
-// successor cannot know anything, so it must stay silent, and take its part when the API
-// server is back.
-func TestSpeakerStartsWhileTheAPIServerIsDown(t *testing.T) {
-	addr, target := echo(t, "IPv4", "192.168.101.70-192.168.101.80")
-	before := owner(t, addr)
-	start := apiServerDown(t)
-	struck := time.Now()
-	o := outage(t, target, func() error { return lab.Fault(t.Context(), "kill", before, "speaker") })
-	if _, err := o.TakeOver(addr, before, struck); err != nil {
-		t.Fatal(err)
-	}
-	// Whatever the kubelet starts on the node now must leave the address where it is.
-	stop := curious(t, addr)
-	later := time.Now()
-	quiet := outage(t, target, func() error {
-		time.Sleep(10 * time.Second) // the kubelet restarts it 10 s after its death
-		return nil
-	})
-	stop()
-	if claims := quiet.Claims(addr, later); len(claims) != 1 || len(claims[before]) > 0 || quiet.LongestGapMS > 1000 {
-		t.Errorf("%v claimed the address, and the client waited %.0f ms, while a speaker started on %s without API server",
-			slices.Sorted(maps.Keys(claims)), quiet.LongestGapMS, before)
-	}
-	start()
-	kubectl(t, "-n", labctl.Namespace, "delete", "pod", "-l", "component=speaker", "--field-selector", "spec.nodeName="+before, "--wait=true")
 	returned(t, addr, before)
 }
 
