@@ -122,10 +122,10 @@ test-lab: build lab-bin helm-bin deps ## The lab itself, CRDs, BGP against FRR, 
 chart-test: build manifests lab-bin deps ## Helm chart and manifests: lint, goldens, and install, upgrade and uninstall on a lab cluster
 	cd test/chart && go test -count=1 -timeout 10m -v .
 
+# A make of its own, because other targets want images and manifests elsewhere.
 .PHONY: test-node
-test-node: DIST := $(BIN)/node
-test-node: PLATFORMS := linux/$(shell go env GOARCH)
-test-node: images manifests lab-bin deps ## Images and the single-file install on nodes with a real kubelet and containerd
+test-node: lab-bin deps ## Images and the single-file install on nodes with a real kubelet and containerd
+	$(MAKE) images manifests DIST=$(BIN)/node PLATFORMS=linux/$$(go env GOARCH)
 	go test -count=1 -timeout 10m -v ./test/node
 
 .PHONY: lint
