@@ -87,8 +87,16 @@ func serviceAnswers(t *testing.T) {
 	if err != nil || addr+":80" != target {
 		t.Fatalf("address %q: %v", addr, err)
 	}
-	if out, err := lab.Exec(t.Context(), "client", "curl", "-s", "-m", "5", "-o", "/dev/null", "-w", "%{http_code}", "http://"+target+"/"); err != nil || out != "404" {
-		t.Fatalf("the web server has no pages, want 404: %q, %v", out, err)
+	// The address may be announced a moment before kube-proxy has its rules.
+	err = labctl.Eventually(t.Context(), patience, func(ctx context.Context) error {
+		out, err := lab.Exec(ctx, "client", "curl", "-s", "-m", "5", "-o", "/dev/null", "-w", "%{http_code}", "http://"+target+"/")
+		if err == nil && out != "404" {
+			err = fmt.Errorf("the web server has no pages, want 404: %q", out)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
