@@ -113,17 +113,7 @@ func TestBFDWithFRR(t *testing.T) {
 
 func TestBFDAcrossHops(t *testing.T) {
 	s := newSegment(t)
-	s.namespace("far")
-	s.must("ip", "-n", s.ns("far"), "link", "add", "br0", "type", "bridge", "forward_delay", "0")
-	s.must("ip", "-n", s.ns("far"), "link", "set", "br0", "up")
-	s.host("s", "192.0.2.1/24")
-	s.host("hop", "192.0.2.254/24")
-	s.attach("far", "br0", "hop", "eth1", "198.51.100.254/24")
-	s.in("hop", "sysctl", "-qw", "net.ipv4.ip_forward=1")
-	s.namespace("r")
-	s.attach("far", "br0", "r", "eth0", "198.51.100.2/24")
-	s.in("s", "ip", "route", "add", "default", "via", "192.0.2.254")
-	s.in("r", "ip", "route", "add", "default", "via", "198.51.100.254")
+	s.twoHops()
 	f := s.startFRR("r", bfdConfig("192.0.2.1 multihop local-address 198.51.100.2"))
 	sp := s.startSpeaker("s")
 	far := bfdTarget("198.51.100.2", "192.0.2.1")
@@ -301,17 +291,7 @@ func TestBFDOfOtherSessions(t *testing.T) {
 				peer("", func(p *lb.Peer) { p.Interface, p.BFD = "eth0", &profile })
 		}},
 		{"multi-hop", func(s *segment) (string, lb.Peer) {
-			s.namespace("far")
-			s.must("ip", "-n", s.ns("far"), "link", "add", "br0", "type", "bridge", "forward_delay", "0")
-			s.must("ip", "-n", s.ns("far"), "link", "set", "br0", "up")
-			s.host("s", "192.0.2.1/24")
-			s.host("hop", "192.0.2.254/24")
-			s.attach("far", "br0", "hop", "eth1", "198.51.100.254/24")
-			s.in("hop", "sysctl", "-qw", "net.ipv4.ip_forward=1")
-			s.namespace("r")
-			s.attach("far", "br0", "r", "eth0", "198.51.100.2/24")
-			s.in("s", "ip", "route", "add", "default", "via", "192.0.2.254")
-			s.in("r", "ip", "route", "add", "default", "via", "198.51.100.254")
+			s.twoHops()
 			return "ip nht resolve-via-default\n" + bgpConfig(theirASN, "neighbor 192.0.2.1 remote-as 64512", "neighbor 192.0.2.1 ebgp-multihop",
 					"neighbor 192.0.2.1 bfd profile fast", "4 neighbor 192.0.2.1 activate"),
 				peer("198.51.100.2", func(p *lb.Peer) { p.MultiHop, p.BFD = true, &profile })

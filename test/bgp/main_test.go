@@ -90,6 +90,22 @@ func (s *segment) attach(lan, bridge, name, dev string, addrs ...string) {
 	s.must("ip", "-n", s.ns(name), "link", "set", dev, "up")
 }
 
+// twoHops puts the hosts s, 192.0.2.1, and r, 198.51.100.2, on two networks with a router
+// between them.
+func (s *segment) twoHops() {
+	s.namespace("far")
+	s.must("ip", "-n", s.ns("far"), "link", "add", "br0", "type", "bridge", "forward_delay", "0")
+	s.must("ip", "-n", s.ns("far"), "link", "set", "br0", "up")
+	s.host("s", "192.0.2.1/24")
+	s.host("hop", "192.0.2.254/24")
+	s.attach("far", "br0", "hop", "eth1", "198.51.100.254/24")
+	s.in("hop", "sysctl", "-qw", "net.ipv4.ip_forward=1")
+	s.namespace("r")
+	s.attach("far", "br0", "r", "eth0", "198.51.100.2/24")
+	s.in("s", "ip", "route", "add", "default", "via", "192.0.2.254")
+	s.in("r", "ip", "route", "add", "default", "via", "198.51.100.254")
+}
+
 // cut takes a host off the LAN; its neighbours see no loss of carrier.
 func (s *segment) cut(name string) {
 	s.must("ip", "-n", s.ns("lan"), "link", "set", "p-"+name+"0", "down")

@@ -14,8 +14,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/clarion-lb/clarion/internal/labctl"
 	"github.com/clarion-lb/clarion/internal/labctl/frr"
@@ -31,7 +29,7 @@ func manyChanges(t *testing.T, r bgpRouter) {
 	before, held := r.sessions(t), r.unchanged(t, stays)
 
 	const services, times = 100, 4 // one creation, eight edits and one deletion of each
-	client := apiClient(t).CoreV1().Services(ns)
+	client := connect(t).CoreV1().Services(ns)
 	each := func(change func(ctx context.Context, name string) error) {
 		t.Helper()
 		if err := inParallel(services, 8, func(i int) error { return change(t.Context(), fmt.Sprintf("many-%03d", i)) }); err != nil {
@@ -86,24 +84,6 @@ func (r bgpRouter) received(t *testing.T, neighbor string, want int) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-}
-
-func apiClient(t *testing.T) kubernetes.Interface {
-	t.Helper()
-	path, err := lab.Kubeconfig(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	cfg, err := clientcmd.BuildConfigFromFlags("", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cfg.QPS = -1
-	client, err := kubernetes.NewForConfig(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return client
 }
 
 // inParallel calls f with 0..n-1 from several goroutines.
