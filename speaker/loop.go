@@ -50,7 +50,8 @@ type loop struct {
 	last     atomic.Pointer[plan.Desired] // what was set last; the metrics read it
 	lastBGP  atomic.Pointer[plan.BGP]     // the same of BGP
 	waiting  lb.Reason
-	leaving  atomic.Bool // handing over before the end
+	leaving  atomic.Bool   // handing over before the end
+	planned  atomic.Uint64 // members.Fences before the view that the wire's set follows from
 }
 
 // restFactor bounds what planning costs under a flood of changes: the loop rests this many
@@ -85,6 +86,7 @@ func (l *loop) pass(ctx context.Context) {
 	}
 	snapshot, problems := l.compiler.Compile(objects)
 	l.config.Set(kube.ConfigState("configReconcilerValid", problems))
+	fences := l.members.Fences()
 	l.advertise(plan.BGPForNode(l.node, snapshot), objects.Services)
 	desired, view := l.plan(snapshot)
 	if !desired.Known {
@@ -97,6 +99,7 @@ func (l *loop) pass(ctx context.Context) {
 	}
 	desired = l.rivals.watch(ctx, snapshot, view, desired)
 	l.apply(desired, view, objects.Services)
+	l.planned.Store(fences)
 }
 
 func (l *loop) apply(desired plan.Desired, view lb.View, services []*cluster.Packed) {

@@ -149,7 +149,7 @@ func (l *loop) watch(w *kube.Watcher, c kube.Clients, o options, owner []metav1.
 
 // A process that was stopped and goes on, or a node that lost its peers, must not answer for
 // what others have taken over meanwhile, not even until its own loop has noticed. So the wire
-// answers only while the membership has confirmed, within freshFor, that this node may.
+// answers only while it was confirmed, within freshFor, that this node may.
 const (
 	confirmPeriod = 50 * time.Millisecond
 	freshFor      = 300 * time.Millisecond
@@ -158,13 +158,22 @@ const (
 // confirm tells the wire, again and again, that this node is a member in good standing.
 func (l *loop) confirm(ctx context.Context) error {
 	for {
-		if l.members.Fresh() || l.leaving.Load() {
-			l.wire.Confirm(time.Now())
+		// The time comes first: a process that is stopped between the two has proved nothing.
+		if now := time.Now(); l.mayAnswer() {
+			l.wire.Confirm(now)
 		}
 		if daemon.Sleep(ctx, confirmPeriod) != nil {
 			return nil
 		}
 	}
+}
+
+// mayAnswer says whether what the wire announces follows from a view that still stands: this
+// node is a member, or was one when it began to hand over, and has been without interruption
+// since the loop last looked.
+func (l *loop) mayAnswer() bool {
+	member := l.members.Fresh() || l.leaving.Load() && l.members.Awake()
+	return member && l.members.Fences() == l.planned.Load()
 }
 
 // kicked says that something changed.
@@ -217,7 +226,9 @@ func (p *program) run(stop context.Context) error {
 // the others are told, and the wire goes on answering until the new owners have spoken.
 func (p *program) handOver(ctx context.Context) {
 	begin := time.Now()
-	p.loop.leaving.Store(true) // no member any more, and answering until others do
+	// No member any more, and answering until others do; unless it was none before, because it
+	// was stopped and wakes up to find that it is to end.
+	p.loop.leaving.Store(p.loop.mayAnswer())
 	var bgp sync.WaitGroup
 	bgp.Go(func() { p.loop.stopAdvertising(ctx) })
 	defer bgp.Wait()

@@ -57,9 +57,11 @@ type Members struct {
 	gossip  *gossip
 
 	// beat is when the process was last seen running, limit how long it may stand still,
-	// and sure whether standing.claims: what Fresh needs without a lock.
+	// and sure whether standing.claims: what Fresh needs without a lock. Fences is for those who ask
+	// Fresh, too.
 	beat, limit atomic.Int64
 	sure        atomic.Bool
+	fences      atomic.Uint64
 
 	mu       sync.Mutex // never held while memberlist is called, whose callbacks take it
 	standing *standing
@@ -155,6 +157,16 @@ func (m *Members) Fresh() bool {
 	return m.off() || m.sure.Load() && m.awake()
 }
 
+// Awake says whether this process has not stood still for so long that its peers may have
+// declared it dead since it last looked. Unlike Fresh it is also true of one that has left.
+func (m *Members) Awake() bool { return m.off() || m.awake() }
+
+// Fences counts how often this node was taken out of its own view: because the process stood
+// still, its link was down, or others found it gone. What was decided on a View is outdated when
+// the count is not what it was before that View was taken, even if this node is Fresh again:
+// others may have taken over in between.
+func (m *Members) Fences() uint64 { return m.fences.Load() }
+
 func (m *Members) awake() bool {
 	return !stale(time.Duration(m.beat.Load()), clock(), time.Duration(m.limit.Load()))
 }
@@ -221,8 +233,9 @@ func (m *Members) change(f func(*standing)) {
 	}
 }
 
-// settle publishes what Fresh reads. It is called with mu held.
+// settle publishes what Fresh and Fences read. It is called with mu held.
 func (m *Members) settle() {
+	m.fences.Store(m.standing.fences) // first, so that whoever sees this node Fresh again sees it
 	m.sure.Store(m.standing.claims())
 	p, count := m.parameters(), m.standing.count()
 	m.limit.Store(int64(m.earliest()))

@@ -28,15 +28,16 @@ func (p proof) String() string {
 
 // standing is the whole state from which the view follows. Its methods are pure.
 type standing struct {
-	self  string
-	proof proof
-	runs  bool            // there is a gossip to prove anything by
-	link  bool            // the link to the peers has carrier
-	left  bool            // goodbye was said
-	alive map[string]bool // the others, as the gossip has them
-	held  map[string]bool // the others before the gossip was set up again
-	book  *book
-	turns int // changes of alive and doubted
+	self   string
+	proof  proof
+	runs   bool            // there is a gossip to prove anything by
+	link   bool            // the link to the peers has carrier
+	left   bool            // goodbye was said
+	alive  map[string]bool // the others, as the gossip has them
+	held   map[string]bool // the others before the gossip was set up again
+	book   *book
+	turns  int    // changes of alive and doubted
+	fences uint64 // times that fence was called
 	// doubted are the members that the direct watch has found gone, sorted.
 	doubted []string
 }
@@ -46,9 +47,10 @@ type mark struct {
 	proof  proof
 	claims bool
 	turns  int
+	fences uint64
 }
 
-func (s *standing) mark() mark { return mark{s.proof, s.claims(), s.turns} }
+func (s *standing) mark() mark { return mark{s.proof, s.claims(), s.turns, s.fences} }
 
 func newStanding(self string, now time.Duration) *standing {
 	return &standing{self: self, link: true, alive: map[string]bool{}, book: newBook(self, now)}
@@ -77,6 +79,7 @@ func (s *standing) view(awake bool) lb.View {
 
 // fence takes this node out of its own view until it has proved its place again.
 func (s *standing) fence(now time.Duration) {
+	s.fences++
 	if s.proof != starting {
 		s.proof = fenced
 	}

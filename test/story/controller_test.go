@@ -140,6 +140,7 @@ func TestControllerKilledWhileAssigning(t *testing.T) {
 		}); err != nil {
 			t.Fatal(err)
 		}
+		l.waiting(t)
 		now.kill(t)
 		if _, pending := l.counts(); pending > 0 {
 			midway++

@@ -115,6 +115,19 @@ func (l *ledger) counts() (given, pending int) {
 	return l.given, pending
 }
 
+// waiting returns as soon as a Service waits for an address.
+func (l *ledger) waiting(t *testing.T) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		if _, pending := l.counts(); pending > 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("no Service ever waits for an address")
+		}
+	}
+}
+
 // all waits until that many Services exist and every one has an address.
 func (l *ledger) all(t *testing.T, want int, limit time.Duration) {
 	t.Helper()

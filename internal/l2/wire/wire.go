@@ -231,11 +231,9 @@ func (w *Wire) Run(ctx context.Context) error {
 }
 
 // deliver hands the news of the callers to the machine. Links come first, so that addresses
-// find them, and releases before the set that no longer holds them.
+// find them, and releases before the set that no longer holds them. The confirmation comes
+// after the set that it may be for, so that nothing is said for the one before.
 func (w *Wire) deliver(l letter) {
-	if !l.confirm.IsZero() {
-		w.do(w.machine.Confirm(l.confirm, time.Now()))
-	}
 	if l.hasSpeakers {
 		w.do(w.machine.Know(l.speakers, time.Now()))
 	}
@@ -255,6 +253,9 @@ func (w *Wire) deliver(l letter) {
 	}
 	if l.hasYield {
 		w.do(w.machine.Yield(l.yield, time.Now()))
+	}
+	if !l.confirm.IsZero() {
+		w.do(w.machine.Confirm(l.confirm, time.Now()))
 	}
 	switch {
 	case l.reannounceAll:
