@@ -17,8 +17,12 @@ import (
 
 // restFactor is how many times longer than a pass the loop rests after it, so that a flood
 // of changes costs at most a sixth of one core for planning. A pass over a handful of
-// Services takes microseconds, and so does the rest.
-const restFactor = 5
+// Services takes microseconds, and so does the rest. It is bounded, because a pass during which
+// the machine gave the processor to others for a while proves nothing about what planning costs.
+const (
+	restFactor = 5
+	restMost   = 100 * time.Millisecond
+)
 
 // loop is the controller: on every kick it compiles the whole cluster, plans the whole
 // allocation and hands the differences to the writers.
@@ -54,7 +58,7 @@ func (l *loop) Run(ctx context.Context) error {
 		if !next.IsZero() {
 			wake.Reset(time.Until(next))
 		}
-		l.rest(ctx, restFactor*time.Since(begin))
+		l.rest(ctx, min(restFactor*time.Since(begin), restMost))
 	}
 }
 
