@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/clarion-lb/clarion/internal/labctl"
 )
 
@@ -158,6 +160,33 @@ func TestDrainMovesFirstAndForGood(t *testing.T) {
 	returned(t, addr, before)
 }
 
+// switchOn gives a node its power back and waits until its speaker has started anew and is ready. The
+// DaemonSet counts the one from before the power cut for a while.
+func switchOn(t *testing.T, node string) {
+	t.Helper()
+	since := time.Now().Truncate(time.Second) // as precise as the times in a Pod's status
+	fault(t, "power-on", node)
+	client := connect(t)
+	if err := labctl.Eventually(t.Context(), time.Minute, func(ctx context.Context) error {
+		pods, err := client.CoreV1().Pods(labctl.Namespace).List(ctx, metav1.ListOptions{
+			LabelSelector: "component=speaker", FieldSelector: "spec.nodeName=" + node,
+		})
+		if err != nil {
+			return err
+		}
+		for i := range pods.Items {
+			for _, c := range pods.Items[i].Status.ContainerStatuses {
+				if c.Ready && c.State.Running != nil && !c.State.Running.StartedAt.Time.Before(since) {
+					return nil
+				}
+			}
+		}
+		return fmt.Errorf("no speaker that started after %s is ready on %s", since, node)
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestDrainTellsWhatCannotLeave has a Service whose only endpoint is on the node.
 func TestDrainTellsWhatCannotLeave(t *testing.T) {
 	ns := namespace(t)
@@ -195,8 +224,7 @@ func TestBalancedAndStickyThroughDeathAndReturn(t *testing.T) {
 	}
 
 	t.Log("n2 returns: nothing moves")
-	fault(t, "power-on", "n2")
-	speakersReady(t)
+	switchOn(t, "n2")
 	target := net.JoinHostPort(address(t, ns, names[0]), "8090")
 	o := outage(t, target, func() error { return nil })
 	if o.Lost > 0 {

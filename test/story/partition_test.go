@@ -137,8 +137,7 @@ func TestAgentsThatCannotTalkSettleOnTheWire(t *testing.T) {
 			fault(t, "power-off", before)
 			moved(t, addr, before)
 			fault(t, "heal")
-			fault(t, "power-on", before)
-			speakersReady(t)
+			switchOn(t, before)
 			returned(t, addr, before)
 		})
 	}
