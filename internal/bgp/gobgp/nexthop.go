@@ -4,8 +4,10 @@
 package gobgp
 
 import (
+	"encoding/binary"
 	"net"
 	"net/netip"
+	"slices"
 	"syscall"
 
 	"github.com/clarion-lb/clarion/internal/lb"
@@ -79,28 +81,21 @@ func sourceTowards(peer netip.Addr, device string) netip.Addr {
 
 // siblings returns an IPv4 and a global IPv6 address of the interface that has the address.
 func siblings(local netip.Addr) (four, six netip.Addr) {
-	links, err := net.Interfaces()
-	if err != nil || !local.IsValid() {
+	own := addresses()
+	i := slices.IndexFunc(own, func(a ownAddress) bool { return a.addr == local })
+	if i < 0 {
 		return four, six
 	}
-	for i := range links {
-		addrs := addressesOf(&links[i])
-		four, six = netip.Addr{}, netip.Addr{}
-		has := false
-		for _, a := range addrs {
-			has = has || a == local
-			switch {
-			case a.Is4() && !four.IsValid():
-				four = a
-			case a.Is6() && !a.IsLinkLocalUnicast() && !six.IsValid():
-				six = a
-			}
-		}
-		if has {
-			return four, six
+	for _, a := range own {
+		switch {
+		case a.link != own[i].link:
+		case a.addr.Is4() && !four.IsValid():
+			four = a.addr
+		case a.addr.Is6() && !a.addr.IsLinkLocalUnicast() && !six.IsValid():
+			six = a.addr
 		}
 	}
-	return netip.Addr{}, netip.Addr{}
+	return four, six
 }
 
 // linkLocal returns the link-local IPv6 address of a link, without zone.
@@ -109,26 +104,57 @@ func linkLocal(link string) netip.Addr {
 	if err != nil {
 		return netip.Addr{}
 	}
-	for _, a := range addressesOf(ifi) {
-		if a.Is6() && a.IsLinkLocalUnicast() {
-			return a
+	for _, a := range addresses() {
+		if a.link == ifi.Index && a.addr.Is6() && a.addr.IsLinkLocalUnicast() {
+			return a.addr
 		}
 	}
 	return netip.Addr{}
 }
 
-func addressesOf(link *net.Interface) []netip.Addr {
-	addrs, err := link.Addrs()
+// ownAddress is one of ours, with the index of its link.
+type ownAddress struct {
+	link int
+	addr netip.Addr
+}
+
+// addresses reads all addresses of the node at once, in the kernel's order: the primary one of a
+// link comes first. Interface.Addrs of package net makes the kernel list all of them for every
+// link, and a node has a link for each pod.
+func addresses() []ownAddress {
+	rib, err := syscall.NetlinkRIB(syscall.RTM_GETADDR, syscall.AF_UNSPEC)
 	if err != nil {
 		return nil
 	}
-	out := make([]netip.Addr, 0, len(addrs))
-	for _, a := range addrs {
-		if n, ok := a.(*net.IPNet); ok {
-			if ip, ok := netip.AddrFromSlice(n.IP); ok {
-				out = append(out, ip.Unmap())
-			}
+	messages, err := syscall.ParseNetlinkMessage(rib)
+	if err != nil {
+		return nil
+	}
+	out := make([]ownAddress, 0, len(messages))
+	for i := range messages {
+		if a, ok := addressOf(&messages[i]); ok {
+			out = append(out, a)
 		}
 	}
 	return out
+}
+
+// addressOf reads one message of the list (rtnetlink(7)).
+func addressOf(m *syscall.NetlinkMessage) (ownAddress, bool) {
+	if m.Header.Type != syscall.RTM_NEWADDR || len(m.Data) < syscall.SizeofIfAddrmsg {
+		return ownAddress{}, false
+	}
+	attrs, err := syscall.ParseNetlinkRouteAttr(m)
+	if err != nil {
+		return ownAddress{}, false
+	}
+	out := ownAddress{link: int(binary.NativeEndian.Uint32(m.Data[4:]))} // struct ifaddrmsg
+	for _, a := range attrs {
+		// On a point-to-point link IFA_ADDRESS is the other end.
+		if local := a.Attr.Type == syscall.IFA_LOCAL; local || a.Attr.Type == syscall.IFA_ADDRESS && !out.addr.IsValid() {
+			ip, _ := netip.AddrFromSlice(a.Value)
+			out.addr = ip.Unmap()
+		}
+	}
+	return out, out.addr.IsValid()
 }
