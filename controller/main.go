@@ -72,7 +72,7 @@ func run(ctx context.Context, args []string, getenv func(string) string) error {
 	if err != nil {
 		return err
 	}
-	events := kube.NewEvents(log, clients, kube.EventSource{Component: "metallb-controller", Busy: services.Busy})
+	events := kube.NewEvents(log, clients.Builtin.CoreV1(), kube.EventSource{Component: "metallb-controller", Busy: services.Busy})
 	l := &loop{
 		log: log, kick: kick, sources: sources, services: services,
 		status:  kube.NewStatusWriter(log, clients, kicked),

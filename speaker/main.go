@@ -120,7 +120,7 @@ func assemble(ctx context.Context, o options, log *slog.Logger) (*program, error
 		l.kicked()
 	})
 	l.config = kube.NewConfigWriter(log, clients.V1beta1, kube.SpeakerStateMeta(o.Namespace, o.node, owner))
-	l.events = kube.NewEvents(log, clients, kube.EventSource{Component: "metallb-speaker", Host: o.node})
+	l.events = kube.NewEvents(log, clients.Builtin.CoreV1(), kube.EventSource{Component: "metallb-speaker", Host: o.node})
 	return &program{options: o, log: log, watcher: watcher, reviewer: kube.NewReviewer(clients.Builtin), loop: l}, nil
 }
 

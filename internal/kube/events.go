@@ -5,48 +5,49 @@ package kube
 
 import (
 	"context"
+	"errors"
+	"hash/fnv"
 	"log/slog"
 	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/tools/record"
+	"k8s.io/client-go/tools/record/util"
 
 	"github.com/clarion-lb/clarion/internal/daemon"
 )
 
-// Events must not compete with the writes that they tell of, and client-go's recorder sends them
-// one after the other and drops what does not fit in its queue of a thousand.
 const (
-	eventPause = 5 * time.Millisecond
+	// eventWriters send events side by side, those of one object always by the same one, so that
+	// they stay in order. One alone takes half a minute for what a pool of thousands has to say.
+	eventWriters = 4
+
 	// While more important writes queue, what went well is told at a trickle, a few per cent of
 	// what an API server takes. What went wrong is told at once.
-	busyPause = 100 * time.Millisecond
+	busyPause = eventWriters * 100 * time.Millisecond
+	busyLook  = 10 * time.Millisecond
 
-	// eventMemory is how many objects the correlator remembers to count up their repeated
-	// events; client-go's 4096 would cost more memory than thousands of Services.
-	eventMemory = 512
+	// An event that got no answer is sent again, ever later.
+	eventRetryFirst = 200 * time.Millisecond
+	eventRetryMost  = 5 * time.Second
+
+	// eventMemory is how many objects a writer remembers to count up their repeated events;
+	// client-go's 4096 would cost more memory than thousands of Services.
+	eventMemory = 512 / eventWriters
 )
 
 // Events writes events in the background, warnings first and otherwise in order, none lost
 // while the program runs. Repeated events are counted up on one object and floods are cut by
-// client-go's correlator.
+// client-go's correlator. Its recorder is not used, because it drops what does not fit in a queue
+// of a thousand, and holds all events for ten seconds when the API server does not answer one.
 type Events struct {
-	recorder    record.EventRecorder
-	broadcaster record.EventBroadcaster
-	busy        func() bool
-	wake        chan struct{}
-
-	mu     sync.Mutex
-	urgent []queuedEvent // warnings
-	normal []queuedEvent
-}
-
-type queuedEvent struct {
-	object                     *corev1.ObjectReference
-	eventType, reason, message string
+	source  EventSource
+	writers [eventWriters]*eventWriter
 }
 
 // EventSource is who signs the events. While Busy, if given, says true, normal events trickle.
@@ -56,78 +57,163 @@ type EventSource struct {
 }
 
 // NewEvents returns a writer that signs as the given source.
-func NewEvents(log *slog.Logger, c Clients, source EventSource) *Events {
-	b := record.NewBroadcasterWithCorrelatorOptions(record.CorrelatorOptions{LRUCacheSize: eventMemory})
-	b.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: c.Builtin.CoreV1().Events("")})
-	b.StartEventWatcher(func(e *corev1.Event) {
-		log.Debug("event", "object", e.InvolvedObject.Namespace+"/"+e.InvolvedObject.Name,
-			"reason", e.Reason, "message", e.Message)
-	})
-	busy := source.Busy
-	if busy == nil {
-		busy = func() bool { return false }
+func NewEvents(log *slog.Logger, client typedcorev1.EventsGetter, source EventSource) *Events {
+	if source.Busy == nil {
+		source.Busy = func() bool { return false }
 	}
-	return &Events{
-		recorder:    b.NewRecorder(c.Scheme, corev1.EventSource{Component: source.Component, Host: source.Host}),
-		broadcaster: b,
-		busy:        busy,
-		wake:        make(chan struct{}, 1),
+	e := &Events{source: source}
+	for i := range e.writers {
+		sink := &typedcorev1.EventSinkImpl{Interface: client.Events("")}
+		e.writers[i] = &eventWriter{
+			log: log, sink: sink, busy: source.Busy, wake: make(chan struct{}, 1),
+			correlator: record.NewEventCorrelatorWithOptions(record.CorrelatorOptions{LRUCacheSize: eventMemory}),
+		}
 	}
+	return e
 }
 
 // Event reports something that happened to an object. The type is Normal or Warning.
 func (e *Events) Event(object *corev1.ObjectReference, eventType, reason, message string) {
-	next := queuedEvent{object, eventType, reason, message}
-	e.mu.Lock()
-	if eventType == corev1.EventTypeWarning {
-		e.urgent = append(e.urgent, next)
-	} else {
-		e.normal = append(e.normal, next)
+	now := metav1.Now()
+	namespace := object.Namespace
+	if namespace == "" {
+		namespace = metav1.NamespaceDefault
 	}
-	e.mu.Unlock()
-	wake(e.wake)
+	e.writerOf(object).put(&corev1.Event{
+		ObjectMeta:     metav1.ObjectMeta{Namespace: namespace, Name: util.GenerateEventName(object.Name, now.UnixNano())},
+		InvolvedObject: *object,
+		Type:           eventType, Reason: reason, Message: message,
+		Source:              corev1.EventSource{Component: e.source.Component, Host: e.source.Host},
+		ReportingController: e.source.Component, ReportingInstance: e.source.Host,
+		FirstTimestamp: now, LastTimestamp: now, Count: 1,
+	})
+}
+
+func (e *Events) writerOf(object *corev1.ObjectReference) *eventWriter {
+	h := fnv.New32a()
+	for _, s := range []string{object.Kind, object.Namespace, object.Name} {
+		_, _ = h.Write([]byte(s)) // never fails
+	}
+	return e.writers[h.Sum32()%eventWriters]
 }
 
 // Run sends events until ctx ends.
 func (e *Events) Run(ctx context.Context) error {
-	defer e.broadcaster.Shutdown()
-	for {
-		next, ok := e.take()
-		if !ok {
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-e.wake:
-			}
-			continue
-		}
-		e.recorder.Event(next.object, next.eventType, next.reason, next.message)
-		if daemon.Sleep(ctx, eventPause) != nil || e.yield(ctx) != nil {
-			return nil
-		}
+	var wg sync.WaitGroup
+	for _, w := range e.writers {
+		wg.Go(func() { w.run(ctx) })
 	}
-}
-
-// yield lets more important writes go first, while no warning waits.
-func (e *Events) yield(ctx context.Context) error {
-	for waited := time.Duration(0); waited < busyPause && e.busy() && !e.warns(); waited += eventPause {
-		if err := daemon.Sleep(ctx, eventPause); err != nil {
-			return err
-		}
-	}
+	wg.Wait()
 	return nil
 }
 
-func (e *Events) warns() bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return len(e.urgent) > 0
+// eventWriter sends the events of some of the objects, one after the other.
+type eventWriter struct {
+	log        *slog.Logger
+	sink       record.EventSink
+	correlator *record.EventCorrelator
+	busy       func() bool
+	wake       chan struct{}
+
+	mu     sync.Mutex
+	urgent []*corev1.Event // warnings
+	normal []*corev1.Event
 }
 
-func (e *Events) take() (queuedEvent, bool) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for _, queue := range []*[]queuedEvent{&e.urgent, &e.normal} {
+func (w *eventWriter) put(e *corev1.Event) {
+	w.mu.Lock()
+	if e.Type == corev1.EventTypeWarning {
+		w.urgent = append(w.urgent, e)
+	} else {
+		w.normal = append(w.normal, e)
+	}
+	w.mu.Unlock()
+	wake(w.wake)
+}
+
+func (w *eventWriter) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		next, ok := w.take()
+		if !ok {
+			select {
+			case <-ctx.Done():
+			case <-w.wake:
+			}
+			continue
+		}
+		w.log.Debug("event", "object", next.InvolvedObject.Namespace+"/"+next.InvolvedObject.Name,
+			"reason", next.Reason, "message", next.Message)
+		w.send(ctx, next)
+		w.yield(ctx)
+	}
+}
+
+// send stores an event, or counts up the one before it that is alike. It returns when the API
+// server has answered.
+func (w *eventWriter) send(ctx context.Context, event *corev1.Event) {
+	result, err := w.correlator.EventCorrelate(event)
+	if err != nil || result.Skip {
+		if err != nil {
+			w.log.Warn("correlate events", "error", err)
+		}
+		return
+	}
+	for pause := eventRetryFirst; ; pause = min(2*pause, eventRetryMost) {
+		stored, err := w.store(result)
+		switch {
+		case err == nil:
+			w.correlator.UpdateState(stored)
+			return
+		case answered(err):
+			w.log.Debug("event was refused", "object", event.InvolvedObject.Name, "reason", event.Reason, "error", err)
+			return
+		}
+		w.log.Debug("event got no answer and is sent again", "object", event.InvolvedObject.Name, "reason", event.Reason, "error", err)
+		if daemon.Sleep(ctx, pause) != nil {
+			return
+		}
+	}
+}
+
+func (w *eventWriter) store(r *record.EventCorrelateResult) (*corev1.Event, error) {
+	if r.Event.Count > 1 {
+		stored, err := w.sink.Patch(r.Event, r.Patch)
+		if !apierrors.IsNotFound(err) {
+			return stored, err //nolint:wrapcheck // looked at by the only caller
+		}
+		// It has expired: an hour is the API server's default.
+	}
+	r.Event.ResourceVersion = ""
+	return w.sink.Create(r.Event) //nolint:wrapcheck // looked at by the only caller
+}
+
+// answered says whether the API server has refused an event for good: the namespace is about to
+// go, say, or rights are missing.
+func answered(err error) bool {
+	var status *apierrors.StatusError
+	return errors.As(err, &status) && !apierrors.IsTooManyRequests(err) && !apierrors.IsServerTimeout(err) &&
+		!apierrors.IsTimeout(err) && !apierrors.IsServiceUnavailable(err) && !apierrors.IsInternalError(err)
+}
+
+// yield lets more important writes go first, while no warning waits.
+func (w *eventWriter) yield(ctx context.Context) {
+	for waited := time.Duration(0); waited < busyPause && w.busy() && !w.warns(); waited += busyLook {
+		if daemon.Sleep(ctx, busyLook) != nil {
+			return
+		}
+	}
+}
+
+func (w *eventWriter) warns() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.urgent) > 0
+}
+
+func (w *eventWriter) take() (*corev1.Event, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, queue := range []*[]*corev1.Event{&w.urgent, &w.normal} {
 		if len(*queue) > 0 {
 			next := (*queue)[0]
 			*queue = (*queue)[1:]
@@ -135,7 +221,7 @@ func (e *Events) take() (queuedEvent, bool) {
 		}
 		*queue = nil // the array that the slice has moved through
 	}
-	return queuedEvent{}, false
+	return nil, false
 }
 
 // ServiceRef returns what an event needs to know of a Service.
