@@ -56,6 +56,10 @@ type Gap struct {
 	Open  bool      `json:"open"` // no answer came before it, or none after it
 }
 
+// firstAnswer is how long a watch waits for its first answer. A pod may have to start first, on a
+// machine that does much else.
+const firstAnswer = time.Minute
+
 // Watch asks target ("addr:port") from the client host every 10 ms by UDP, from before
 // event is called until settle after it has returned, and returns what the client saw.
 func (l Lab) Watch(ctx context.Context, target string, settle time.Duration, event func() error) (Outage, error) {
@@ -83,9 +87,11 @@ func (l Lab) WatchBy(ctx context.Context, proto, target string, settle time.Dura
 	}
 	// The probe says on stderr when its first answer has come.
 	said := bufio.NewScanner(stderr)
+	giveUp := time.AfterFunc(firstAnswer, func() { _ = cmd.Process.Kill() }) // an error means that it has ended
 	if !said.Scan() {
-		return Outage{}, errors.Join(fmt.Errorf("watch %s: the probe ended without an answer", target), cmd.Wait())
+		return Outage{}, errors.Join(fmt.Errorf("watch %s: the probe ended without an answer within %s", target, firstAnswer), cmd.Wait())
 	}
+	giveUp.Stop()
 	go func() {
 		for said.Scan() { // keep the pipe empty
 		}
