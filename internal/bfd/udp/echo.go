@@ -51,16 +51,15 @@ func (l *loop) sendEcho(e *entry) {
 
 // receiveEcho returns a neighbour's echo packet, or notes that one of ours came back. Packets of
 // others are dropped: this must not be a reflector for anybody.
-func (l *loop) receiveEcho(r *receiver, from unix.Sockaddr, ttl, index int, b []byte) {
-	addr := addrOf(from)
-	if ttl == echoFresh {
-		e := l.find(0, addr, index, false)
+func (l *loop) receiveEcho(r *receiver, from unix.Sockaddr, a arrival, b []byte) {
+	if a.ttl == echoFresh {
+		e := l.find(0, &a)
 		if e == nil || e.target.Params.EchoReceive == 0 {
 			return
 		}
 		e.counters.EchoIn++
 		if err := l.returnEcho(r, from, e, b); err != nil {
-			l.m.log.Debug("return echo packet", "peer", e.target.Name, "addr", addr, "err", err)
+			l.m.log.Debug("return echo packet", "peer", e.target.Name, "addr", a.from, "err", err)
 			return
 		}
 		e.counters.EchoOut++
@@ -69,7 +68,7 @@ func (l *loop) receiveEcho(r *receiver, from unix.Sockaddr, ttl, index int, b []
 	if len(b) < 8 {
 		return
 	}
-	if e := l.byDisc[binary.BigEndian.Uint32(b[4:])]; e != nil && e.isFrom(addr, index, false) {
+	if e := l.byDisc[binary.BigEndian.Uint32(b[4:])]; e != nil && e.takes(&a) {
 		e.counters.EchoIn++
 		e.session.ReceiveEcho(time.Now())
 	}

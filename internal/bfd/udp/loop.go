@@ -6,8 +6,8 @@ package udp
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -111,40 +111,68 @@ func (l *loop) wait(now time.Time) time.Duration {
 
 // apply makes the sessions those of the wanted targets.
 func (l *loop) apply(want []bfd.Target, now time.Time) {
-	keep := map[string]bool{}
-	for _, t := range want {
-		keep[t.Name] = true
-		if t.Peer.Is4() && !forwards() {
-			t.Params.EchoReceive = 0
-		}
-		if l.m.port != 0 { // without echo, as between hops; the least TTL is the target's
-			t.MultiHop = true
-			t.Params.EchoReceive, t.Params.EchoTransmit = 0, 0
-		}
-		if e := l.byName[t.Name]; e != nil {
-			if e.target.SameSession(t) {
-				e.target = t
-				e.session.Set(t.Params, now)
-				continue
-			}
-			l.leave(e, now)
-		}
-		l.add(t, now)
+	want = slices.Clone(want)
+	for i := range want {
+		l.m.adapt(&want[i])
 	}
-	for name, e := range l.byName {
-		if !keep[name] {
+	running, kept := l.byName, l.claim(want)
+	l.byName = kept
+	for _, t := range want {
+		if e := kept[t.Name]; e != nil {
+			e.target = t
+			e.session.Set(t.Params, now)
+		}
+	}
+	for _, e := range running {
+		if kept[e.target.Name] != e {
 			l.leave(e, now)
+		}
+	}
+	for _, t := range want {
+		if kept[t.Name] == nil {
+			l.add(t, now)
 		}
 	}
 	l.repair(now)
 	l.changed = true
 }
 
+// adapt takes from a target what this manager or this host cannot do.
+func (m *Manager) adapt(t *bfd.Target) {
+	if t.Peer.Is4() && !forwards() {
+		t.Params.EchoReceive = 0
+	}
+	if m.port != 0 { // without echo, as between hops; the least TTL is the target's
+		t.MultiHop = true
+		t.Params.EchoReceive, t.Params.EchoTransmit = 0, 0
+	}
+}
+
+// claim finds the running sessions of targets: under the target's name or, when two peers had
+// shared a session and one of them is gone, under another.
+func (l *loop) claim(want []bfd.Target) map[string]*entry {
+	kept, taken := make(map[string]*entry, len(want)), map[*entry]bool{}
+	for _, t := range want {
+		if e := l.byName[t.Name]; e != nil && e.target.SameSession(t) {
+			kept[t.Name], taken[e] = e, true
+		}
+	}
+	names := slices.Sorted(maps.Keys(l.byName))
+	for _, t := range want {
+		for _, name := range names {
+			if e := l.byName[name]; kept[t.Name] == nil && !taken[e] && e.target.SameSession(t) {
+				kept[t.Name], taken[e] = e, true
+			}
+		}
+	}
+	return kept
+}
+
 // add starts a session. An older one to the same neighbour that is still saying goodbye ends
 // now: two sessions of ours would confuse the neighbour.
 func (l *loop) add(t bfd.Target, now time.Time) {
 	for _, old := range l.byDisc {
-		if old.leaving && old.target.Peer == t.Peer && old.target.MultiHop == t.MultiHop {
+		if old.leaving && confusable(old.target, t) {
 			l.remove(old)
 		}
 	}
@@ -158,7 +186,6 @@ func (l *loop) add(t bfd.Target, now time.Time) {
 
 // leave tells the neighbour that the session ends on purpose and forgets it later.
 func (l *loop) leave(e *entry, now time.Time) {
-	delete(l.byName, e.target.Name)
 	e.leaving = true
 	l.execute(e, e.session.Disable(now))
 	l.changed = true
@@ -197,53 +224,6 @@ func (l *loop) execute(e *entry, out bfd.Output) {
 			"addr", e.target.Peer, "reason", st.Diagnostic.String())
 	}
 	l.changed = true
-}
-
-// receive finds the session of a packet (RFC 5880 6.8.6, RFC 5881 3, RFC 5883 4) and
-// hands it over.
-func (l *loop) receive(from netip.Addr, ttl, index int, multiHop bool, b []byte) {
-	p, err := bfd.Parse(b)
-	if err != nil {
-		l.m.log.Debug("drop control packet", "addr", from, "err", err)
-		return
-	}
-	e := l.find(p.YourDisc, from, index, multiHop)
-	if e == nil {
-		l.m.log.Debug("drop control packet", "addr", from, "err", "no session")
-		return
-	}
-	least := 255 // RFC 5881 5: nobody off the link can send this
-	if multiHop {
-		least = int(e.target.MinimumTTL)
-	}
-	if ttl < least {
-		l.m.log.Debug("drop control packet", "addr", from, "ttl", ttl, "minimum", least)
-		return
-	}
-	e.counters.ControlIn++
-	l.execute(e, e.session.Receive(p, time.Now()))
-}
-
-// find looks a session up by its discriminator and, before the neighbour has learned that, by
-// the neighbour's address. Either way address and link must be the neighbour's.
-func (l *loop) find(disc uint32, from netip.Addr, index int, multiHop bool) *entry {
-	if disc != 0 {
-		if e := l.byDisc[disc]; e != nil && e.isFrom(from, index, multiHop) {
-			return e
-		}
-		return nil
-	}
-	for _, e := range l.byName {
-		if e.isFrom(from, index, multiHop) {
-			return e
-		}
-	}
-	return nil
-}
-
-// isFrom says whether a packet can be of this session.
-func (e *entry) isFrom(from netip.Addr, index int, multiHop bool) bool {
-	return e.target.MultiHop == multiHop && e.target.Peer.WithZone("") == from && (e.index == 0 || e.index == index)
 }
 
 // report publishes the state of the sessions, and kicks the owner when one changed.

@@ -129,33 +129,43 @@ func (l *loop) drain(r *receiver) {
 		if err != nil {
 			return // empty; or an ICMP error of an earlier packet, which tells less than silence does
 		}
-		ttl, index := control(l.oob[:oobn])
+		a := arrivalOf(r, addrOf(from), controlOf(l.oob[:oobn]))
 		if r.port == echoPort {
-			l.receiveEcho(r, from, ttl, index, l.buf[:n])
+			l.receiveEcho(r, from, a, l.buf[:n])
 		} else {
-			l.receive(addrOf(from), ttl, index, r.port != controlPort, l.buf[:n])
+			l.receive(a, l.buf[:n])
 		}
 	}
 }
 
-// control reads TTL and interface from the control messages of a packet.
-func control(oob []byte) (ttl, index int) {
+// control is what the control messages of a packet say.
+type control struct {
+	ttl   int
+	index int        // of the link that it came in by
+	to    netip.Addr // without zone
+}
+
+// controlOf reads the control messages of a packet (ip(7), ipv6(7)).
+func controlOf(oob []byte) control {
 	msgs, err := unix.ParseSocketControlMessage(oob)
 	if err != nil {
-		return 0, 0
+		return control{}
 	}
+	var c control
 	for _, m := range msgs {
 		switch {
 		case m.Header.Level == unix.IPPROTO_IP && m.Header.Type == unix.IP_TTL && len(m.Data) >= 4,
 			m.Header.Level == unix.IPPROTO_IPV6 && m.Header.Type == unix.IPV6_HOPLIMIT && len(m.Data) >= 4:
-			ttl = int(binary.NativeEndian.Uint32(m.Data))
-		case m.Header.Level == unix.IPPROTO_IP && m.Header.Type == unix.IP_PKTINFO && len(m.Data) >= 4:
-			index = int(binary.NativeEndian.Uint32(m.Data))
-		case m.Header.Level == unix.IPPROTO_IPV6 && m.Header.Type == unix.IPV6_PKTINFO && len(m.Data) >= 20:
-			index = int(binary.NativeEndian.Uint32(m.Data[16:]))
+			c.ttl = int(binary.NativeEndian.Uint32(m.Data))
+		case m.Header.Level == unix.IPPROTO_IP && m.Header.Type == unix.IP_PKTINFO && len(m.Data) >= unix.SizeofInet4Pktinfo:
+			c.index = int(binary.NativeEndian.Uint32(m.Data))
+			c.to = netip.AddrFrom4([4]byte(m.Data[8:]))
+		case m.Header.Level == unix.IPPROTO_IPV6 && m.Header.Type == unix.IPV6_PKTINFO && len(m.Data) >= unix.SizeofInet6Pktinfo:
+			c.to = netip.AddrFrom16([16]byte(m.Data))
+			c.index = int(binary.NativeEndian.Uint32(m.Data[16:]))
 		}
 	}
-	return ttl, index
+	return c
 }
 
 // addrOf returns the address of a sender, without zone.
