@@ -137,7 +137,8 @@ type IPAddressPoolStatus struct {
 
 	// Reserved lists the addresses that are kept: for a Service that may return, or from other
 	// Services until the cooldown ends. A shared address is listed once for each Service that had
-	// it. Kept addresses do not count as available.
+	// it. Kept addresses do not count as available. At most 2,000 are listed, those that end last; a
+	// controller that starts knows of no others.
 	// +optional
 	// +listType=map
 	// +listMapKey=address

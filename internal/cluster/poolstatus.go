@@ -4,6 +4,7 @@
 package cluster
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"reflect"
@@ -22,6 +23,10 @@ import (
 // have limits, and nobody reads more at once.
 const maxSummary = 8000
 
+// maxReserved is how many reservations of a pool its status lists. One with the longest names takes
+// some 550 bytes, half of them in managedFields, and etcd refuses an object of more than 1.5 MiB.
+const maxReserved = 2000
+
 // PoolVerdict is what the controller found out about one pool.
 type PoolVerdict struct {
 	AssignedIPv4, AssignedIPv6   int64
@@ -38,16 +43,37 @@ func RenderPool(in *v1beta1.IPAddressPool, v PoolVerdict, now time.Time) (*v1bet
 		AvailableIPv4: v.AvailableIPv4, AvailableIPv6: v.AvailableIPv6,
 		Conditions: in.DeepCopy().Status.Conditions,
 	}
-	for _, r := range v.Reserved {
+	listed := listedReservations(v.Reserved)
+	for _, r := range listed {
 		status.Reserved = append(status.Reserved, renderReservation(r))
 	}
-	meta.SetStatusCondition(&status.Conditions, validity(in, "all addresses are in use", v.Problems, now))
+	valid := validity(in, "all addresses are in use", v.Problems, now)
+	if len(listed) < len(v.Reserved) {
+		valid.Message += fmt.Sprintf("; of what is held back only the newest %d are listed, and the next leader will not know of the others", maxReserved)
+	}
+	meta.SetStatusCondition(&status.Conditions, valid)
 	if reflect.DeepEqual(status, in.Status) {
 		return nil, false
 	}
 	out := *in
 	out.Status = status
 	return &out, true
+}
+
+// listedReservations returns those that end last, in their order, when there are too many to list.
+func listedReservations(all []lb.Reservation) []lb.Reservation {
+	if len(all) <= maxReserved {
+		return all
+	}
+	newest := slices.Clone(all)
+	slices.SortFunc(newest, func(a, b lb.Reservation) int { return cmp.Or(b.Until.Compare(a.Until), compareReservations(a, b)) })
+	newest = newest[:maxReserved]
+	slices.SortFunc(newest, compareReservations)
+	return newest
+}
+
+func compareReservations(a, b lb.Reservation) int {
+	return cmp.Or(a.Addr.Compare(b.Addr), a.Service.Compare(b.Service))
 }
 
 // Summary writes problems as one line for a condition or an error summary.
@@ -96,11 +122,6 @@ func Reservations(pools []*v1beta1.IPAddressPool) []lb.Reservation {
 			})
 		}
 	}
-	slices.SortFunc(out, func(a, b lb.Reservation) int {
-		if c := a.Addr.Compare(b.Addr); c != 0 {
-			return c
-		}
-		return a.Service.Compare(b.Service)
-	})
+	slices.SortFunc(out, compareReservations)
 	return out
 }

@@ -4,7 +4,9 @@
 package cluster_test
 
 import (
+	"encoding/json"
 	"fmt"
+	"net/netip"
 	"reflect"
 	"strings"
 	"testing"
@@ -162,6 +164,49 @@ func TestPoolStatusIsWrittenOnlyWhenItDiffers(t *testing.T) {
 	out = cluster.RenderConfig(o, nil, []lb.Problem{mistake("IPAddressPool", "gold", "spec.addresses")}, now)
 	if len(out) != 1 || conditionsIn(t, out[0])[0].Status != metav1.ConditionFalse {
 		t.Errorf("a pool that is not used at all leads to %v, want one write with False", out)
+	}
+}
+
+// The status of a pool fits into etcd however much it holds back, and what is left out is what ends
+// first. managedFields repeat the key of each entry and the names of its fields.
+func TestStatusListsTheNewestReservationsThatFit(t *testing.T) {
+	long := strings.Repeat("x", 63)
+	var v cluster.PoolVerdict
+	first := netip.MustParseAddr("2001:db8:1111:2222:3333:4444:5555:1000")
+	for i, addr := 0, first; i < 2500; i, addr = i+1, addr.Next() {
+		v.Reserved = append(v.Reserved, lb.Reservation{
+			Addr: addr, Service: lb.Key{Namespace: long, Name: long}, Until: now.Add(time.Duration(i*7%2500) * time.Second),
+		})
+	}
+	out, changed := cluster.RenderPool(&v1beta1.IPAddressPool{ObjectMeta: object("gold")}, v, now)
+	if !changed || len(out.Status.Reserved) != 2000 {
+		t.Fatalf("%d reservations are listed, want 2000", len(out.Status.Reserved))
+	}
+	size, managed := 0, len(`"k:{\"address\":\"\",\"name\":\"\",\"namespace\":\"\"}":{".":{},"f:address":{},"f:name":{},"f:namespace":{},"f:reason":{},"f:until":{}},`)
+	for i, r := range out.Status.Reserved {
+		if r.Until.Time.Before(now.Add(500 * time.Second)) {
+			t.Fatalf("one that ends %v is listed in place of a newer one", r.Until)
+		}
+		if i > 0 && out.Status.Reserved[i-1].Address >= r.Address {
+			t.Fatalf("%s comes after %s", r.Address, out.Status.Reserved[i-1].Address)
+		}
+		text, err := json.Marshal(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		size += len(text) + 1
+		size += managed + len(r.Address) + len(r.Name) + len(r.Namespace)
+	}
+	if size > 1280<<10 {
+		t.Errorf("the list takes %d KiB of 1.5 MiB", size>>10)
+	}
+	if m := conditionsIn(t, cluster.ConfigObject{Object: out})[0].Message; !strings.Contains(m, "the newest 2000") {
+		t.Errorf("the condition says %q", m)
+	}
+	v.Reserved = v.Reserved[:2000]
+	out, _ = cluster.RenderPool(out, v, now)
+	if m := conditionsIn(t, cluster.ConfigObject{Object: out})[0].Message; len(out.Status.Reserved) != 2000 || m != "all addresses are in use" {
+		t.Errorf("all that can be listed: %d listed, and the condition says %q", len(out.Status.Reserved), m)
 	}
 }
 
