@@ -31,12 +31,12 @@ type BGPAdvertisementSpec struct {
 	// +kubebuilder:validation:Format=int64
 	LocalPref uint32 `json:"localPref,omitempty"`
 
-	// Communities to attach: `65000:100`, `large:65000:1:2`, or the alias of a Community object.
+	// Communities to attach: `65000:100`, `large:65000:1:2`, an extended one as a Community object may
+	// have it, or the alias of a Community object. An UPDATE message has no room for more than 1,024.
 	// +optional
-	// An UPDATE message has no room for more communities than this.
 	// +kubebuilder:validation:MaxItems=1024
 	// +kubebuilder:validation:items:MaxLength=256
-	// +kubebuilder:validation:items:XValidation:rule=`!self.matches('^([0-9]+|large):') || self.matches('^(([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]):([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])|large(:([0-9]{1,9}|[1-3][0-9]{9}|4[0-2][0-9]{8})){3})$')`,message="a community is 65000:100, with two numbers up to 65535, or large:65000:1:2, with three up to 4294967295, or the name of an alias"
+	// +kubebuilder:validation:items:XValidation:rule=`!self.matches('^(([0-9]+|large):|(rt|soo):[0-9]+:[0-9]+$|ext:0x[0-9A-Fa-f]*$)') || self.matches('^(([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]):([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])|large(:([0-9]{1,9}|[1-3][0-9]{9}|4[0-2][0-9]{8})){3}|(rt|soo):(([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]):([0-9]{1,9}|[1-3][0-9]{9}|4[0-2][0-9]{8})|([0-9]{1,9}|[1-3][0-9]{9}|4[0-2][0-9]{8}):([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))|ext:0x[0-9A-Fa-f]{16})$')`,message="a community is 65000:100, with two numbers up to 65535, or large:65000:1:2, with three up to 4294967295, or an extended one such as rt:65000:100, soo:65000:100 or ext:0x0002fde800000064, or the name of an alias"
 	Communities []string `json:"communities,omitempty"`
 
 	// MED is the MULTI_EXIT_DISC attribute; lower is preferred. Absent or 0 sends none. Not in

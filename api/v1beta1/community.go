@@ -14,13 +14,15 @@ type CommunitySpec struct {
 }
 
 // CommunityAlias is a name for a BGP community.
-// +kubebuilder:validation:XValidation:rule=`has(self.value) && (self.value.matches('^(([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]):([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])|large(:([0-9]{1,9}|[1-3][0-9]{9}|4[0-2][0-9]{8})){3})$'))`,message="value must be a community such as 65000:100, with two numbers up to 65535, or a large one such as large:65000:1:2, with three up to 4294967295"
+// +kubebuilder:validation:XValidation:rule=`has(self.value) && self.value.matches('^(([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]):([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])|large(:([0-9]{1,9}|[1-3][0-9]{9}|4[0-2][0-9]{8})){3}|(rt|soo):(([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]):([0-9]{1,9}|[1-3][0-9]{9}|4[0-2][0-9]{8})|([0-9]{1,9}|[1-3][0-9]{9}|4[0-2][0-9]{8}):([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))|ext:0x[0-9A-Fa-f]{16})$')`,message="value must be a community such as 65000:100, with two numbers up to 65535, a large one such as large:65000:1:2, with three up to 4294967295, or an extended one such as rt:65000:100, soo:65000:100 or ext:0x0002fde800000064"
 type CommunityAlias struct {
 	// Name that BGPAdvertisements use. Unique among all Community objects.
 	// +optional
 	Name string `json:"name,omitempty"`
 
-	// Value is a community such as `65000:100` or a large community such as `large:65000:1:2`.
+	// Value is a community such as `65000:100`, a large community such as `large:65000:1:2`, or an
+	// extended one: a route target such as `rt:65000:100`, a site of origin such as `soo:65000:100`, or
+	// `ext:0x` and 16 hexadecimal digits. MetalLB has no extended ones.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	Value string `json:"value,omitempty"`

@@ -91,6 +91,8 @@ func TestBGPAdvertisement(t *testing.T) {
 		{"everything", `{aggregationLength: 1, aggregationLengthV6: 64, localPref: 4294967295, ipAddressPools: [a, b], peers: [c],
 			communities: ["0:0", "65535:65535", "large:0:1:4294967295", alias, "an:alias"],
 			ipAddressPoolSelectors: [{matchLabels: {a: b}}], nodeSelectors: [{}]}`, ""},
+		{"extended communities", `{communities: ["rt:65000:4294967295", "rt:4294967295:65535", "soo:1:1", "ext:0x0123456789ABcdef"]}`, ""},
+		{"aliases that look like them", `{communities: ["rt:blue", "soo:1", "ext:x"]}`, ""},
 		{"services", `{serviceSelectors: [{matchLabels: {a: b}}], aggregationLength: 32, aggregationLengthV6: 128}`, ""},
 		{"no services", `{serviceSelectors: [], aggregationLength: 24}`, ""},
 
@@ -103,6 +105,9 @@ func TestBGPAdvertisement(t *testing.T) {
 		{"community of three", `{communities: ["1:2:3"]}`, badCommunity},
 		{"large community of two", `{communities: ["large:1:2"]}`, badCommunity},
 		{"large community too large", `{communities: ["large:1:2:4300000000"]}`, badCommunity},
+		{"route target of two large numbers", `{communities: ["rt:65536:65536"]}`, badCommunity},
+		{"site of origin too large", `{communities: ["soo:1:4300000000"]}`, badCommunity},
+		{"extended community too short", `{communities: ["ext:0x0123"]}`, badCommunity},
 		{"community twice", `{communities: [a, b, a]}`, "spec.communities: lists the same thing twice"},
 		{"pool twice", `{ipAddressPools: [a, a]}`, "spec.ipAddressPools: lists the same thing twice"},
 		{"peer twice", `{peers: [a, a]}`, "spec.peers: lists the same thing twice"},

@@ -56,10 +56,15 @@ func TestCommunity(t *testing.T) {
 		{"name of another object", `communities: [{name: taken, value: "2:2"}]`, "spec.communities: the name taken is already in Community other"},
 		{"nothing", "", ""},
 		{"both forms", `communities: [{name: a, value: "65535:0"}, {name: b, value: "large:4294967295:0:1"}]`, ""},
+		{"extended forms", `communities: [{name: a, value: "rt:65535:4294967295"}, {name: b, value: "soo:4294967295:65535"}, {name: c, value: "ext:0x00ffABcd01234567"}]`, ""},
 		{"the same value", `communities: [{name: a, value: "1:1"}, {name: b, value: "1:1"}]`, ""},
 		{"no value", "communities: [{name: a}]", bad},
 		{"number too large", `communities: [{name: a, value: "1:65536"}]`, bad},
 		{"a name for a value", "communities: [{name: a, value: no-export}]", bad},
+		{"route target of two large numbers", `communities: [{name: a, value: "rt:65536:65536"}]`, bad},
+		{"site of origin of three", `communities: [{name: a, value: "soo:1:2:3"}]`, bad},
+		{"extended one that is too short", `communities: [{name: a, value: "ext:0x0123456789abcde"}]`, bad},
+		{"extended one that is decimal", `communities: [{name: a, value: "ext:0123456789abcdef01"}]`, bad},
 		{"name twice", `communities: [{name: a, value: "1:1"}, {name: a, value: "2:2"}]`, "spec.communities: the name a is there twice"},
 	})
 	t.Run("with itself", func(t *testing.T) {
