@@ -73,7 +73,7 @@ func run(ctx context.Context, args []string) error {
 	routes := f.Int("routes", 10_000, "routes of one node (bgp)")
 	faults := f.String("faults", "", "faults to measure, comma separated; other results in the JSON file are kept (l2); default: all")
 	settle := f.Duration("settle", 3*time.Second, "how long to watch after each fault; more for implementations that need more (l2)")
-	sizes := f.String("sizes", "1000", "backlogs of Services, comma separated (alloc)")
+	sizes := f.String("sizes", "1000,5000,20000", "backlogs of Services, comma separated (alloc)")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
