@@ -6,7 +6,6 @@ package cluster
 import (
 	"cmp"
 	"fmt"
-	"net/netip"
 	"reflect"
 	"slices"
 	"strings"
@@ -84,6 +83,9 @@ func Summary(problems []lb.Problem) string {
 			b.WriteString("; ")
 		}
 		text := strings.TrimPrefix(p.Field+": "+p.Message, ": ")
+		if len(text) > maxSummary { // it quotes something that is longer than anybody meant it to be
+			text = strings.ToValidUTF8(text[:maxSummary], "") + "..."
+		}
 		if i > 0 && b.Len()+len(text) > maxSummary {
 			fmt.Fprintf(&b, "and %d more", len(problems)-i)
 			break
@@ -112,12 +114,12 @@ func Reservations(pools []*v1beta1.IPAddressPool) []lb.Reservation {
 	var out []lb.Reservation
 	for _, p := range pools {
 		for _, r := range p.Status.Reserved {
-			addr, err := netip.ParseAddr(r.Address)
+			addr, err := parseAddr(r.Address)
 			if err != nil {
 				continue
 			}
 			out = append(out, lb.Reservation{
-				Addr: addr.Unmap(), Service: lb.Key{Namespace: r.Namespace, Name: r.Name},
+				Addr: addr, Service: lb.Key{Namespace: r.Namespace, Name: r.Name},
 				Until: r.Until.Time, Cooldown: r.Reason == v1beta1.Cooldown,
 			})
 		}
