@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"github.com/clarion-lb/clarion/internal/bfd/udp"
 	"github.com/clarion-lb/clarion/internal/bgp"
@@ -50,7 +51,7 @@ func (l *loop) advertise(next plan.BGP, services []*cluster.Packed) {
 
 // reportSessions hands on how the sessions are.
 func (l *loop) reportSessions(seen observedBGP) {
-	l.bgpStatuses.SetSessions(plan.SessionStates(l.node, seen.Sessions, seen.status()))
+	l.bgpStatuses.SetSessions(plan.SessionStates(l.node, seen.Sessions, seen.Watched, time.Now()))
 }
 
 // stopAdvertising ends the sessions. Peers that keep the routes of a restarting neighbour do so,

@@ -64,13 +64,14 @@ type advertiser struct {
 type observedBGP struct {
 	Sessions []bgp.Session
 	BFD      []udp.Status
+	Watched  map[string]bgp.Watched // by the name of the peer; peers can share a session
 }
 
-// status returns what BFD knows by the name of the peer.
-func (o observedBGP) status() map[string]bfd.Status {
-	out := make(map[string]bfd.Status, len(o.BFD))
+// running are the BFD sessions as the gate takes them.
+func (o observedBGP) running() []bgp.Watched {
+	out := make([]bgp.Watched, 0, len(o.BFD))
 	for _, s := range o.BFD {
-		out[s.Target.Name] = s.Session
+		out = append(out, bgp.Watched{Target: s.Target, Status: s.Session, Problem: s.Problem})
 	}
 	return out
 }
@@ -127,7 +128,8 @@ func (a *advertiser) look(ctx context.Context, now time.Time) time.Duration {
 	if router == nil {
 		return lookEvery
 	}
-	if links, known := a.links(); known {
+	links, known := a.links()
+	if known {
 		want = bgp.OnLinks(want, links)
 	}
 	state, err := router.Observe(ctx)
@@ -136,7 +138,8 @@ func (a *advertiser) look(ctx context.Context, now time.Time) time.Duration {
 		return lookEvery
 	}
 	seen := observedBGP{Sessions: state.Sessions, BFD: a.watch.Observe()}
-	gated := bgp.Gate(want, state, seen.status(), now)
+	gated := bgp.Gate(want, bgp.Seen{State: state, BFD: seen.running(), Links: links, Known: known}, now)
+	seen.Watched = gated.Watched
 	a.watch.Set(gated.Targets)
 	a.note(router.Set(ctx, gated.Want), seen)
 	next := lookEvery

@@ -142,6 +142,29 @@ func TestBFDDownHoldsTheSessionUntilItsPatienceEnds(t *testing.T) {
 	})
 }
 
+// Peers that share a BFD session fall together, and each says how it is watched.
+func TestPeersThatShareABFDSessionAreBothWatched(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench()
+		profile := lb.DefaultBFDProfile("fast")
+		with := func(port uint16) func(*lb.Peer) { return func(p *lb.Peer) { p.BFD, p.Port = &profile, port } }
+		b.Set(bgp.Want{Peers: []bgp.PeerWant{peerWant("a", with(179)), peerWant("b", with(1179))}})
+		b.bfd.states["a"] = bfd.Status{State: bfd.Down, Remote: bfd.Down, EverUp: true, Since: time.Now(), Diagnostic: bfd.DetectionTimeExpired}
+		for range 3 {
+			b.look(t.Context(), time.Now())
+		}
+		if len(b.bfd.targets) != 1 {
+			t.Errorf("BFD watches %v", b.bfd.targets)
+		}
+		if b.router.Received("a").Up || b.router.Received("b").Up {
+			t.Error("a session outlives BFD")
+		}
+		if w := b.Observe().Watched; len(w) != 2 || w["b"].Status.State != bfd.Down {
+			t.Errorf("watched: %+v", w)
+		}
+	})
+}
+
 func TestLeavingWithdrawsWhatNobodyKeeps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench()

@@ -51,6 +51,15 @@ func cut(p *lb.Peer, links []lb.Link) bool {
 	return connected
 }
 
+// connected says whether the peer's address is on a network of a link in its routing domain.
+func connected(p *lb.Peer, links []lb.Link) bool {
+	domain := slices.IndexFunc(links, func(l lb.Link) bool { return l.Name == p.VRF })
+	return slices.ContainsFunc(links, func(l lb.Link) bool {
+		member := p.VRF == "" || domain >= 0 && (l.Name == p.VRF || l.Master == links[domain].Index)
+		return member && onNetwork(&l, p.Address)
+	})
+}
+
 // onNetwork says whether the address belongs to a network of the link.
 func onNetwork(l *lb.Link, addr netip.Addr) bool {
 	return slices.ContainsFunc(l.Prefixes, func(p netip.Prefix) bool { return p.Contains(addr) })

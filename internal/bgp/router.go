@@ -40,9 +40,10 @@ type PeerWant struct {
 	Hold lb.Reason
 }
 
-// Reasons to hold a session, and for a session that cannot be.
+// Reasons to hold a session, for a session that cannot be, and for one that BFD does not watch.
 const (
 	BFDDown       lb.Reason = "bfdDown"
+	BFDNotUp      lb.Reason = "bfdNotUp"
 	LinkDown      lb.Reason = "linkDown"
 	ASNMismatch   lb.Reason = "asnMismatch"
 	NoNeighbor    lb.Reason = "noNeighbor"

@@ -10,9 +10,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/clarion-lb/clarion/internal/bfd"
 	"github.com/clarion-lb/clarion/internal/bgp"
 	"github.com/clarion-lb/clarion/internal/lb"
 )
@@ -227,6 +229,33 @@ func checkBGP(t *testing.T, s lb.Snapshot, d BGP) {
 	for _, w := range d.Why {
 		if svc := services[w.Service]; len(w.Peers) > 0 && (svc.Endpoints.Usable == 0 || svc.LocalOnly && svc.Endpoints.Local[d.Self] == 0) {
 			t.Errorf("%s is advertised without endpoints", w.Service)
+		}
+	}
+}
+
+func TestSessionStatesSayThatBFDDoesNotWatch(t *testing.T) {
+	now := time.Unix(1_000_000, 0)
+	since := now.Add(-time.Hour)
+	sessions := []bgp.Session{
+		{Name: "a", Phase: bgp.Established, Since: since},
+		{Name: "b", Phase: bgp.Established, Since: since},
+		{Name: "c", Phase: bgp.Idle, Since: since, Reason: bgp.SessionFailed, Detail: "refused"},
+		{Name: "d", Phase: bgp.Established, Since: since},
+	}
+	down, up := bfd.Status{State: bfd.Down, Remote: bfd.Down}, bfd.Status{State: bfd.Up, EverUp: true}
+	watched := map[string]bgp.Watched{"a": {Status: down}, "b": {Status: up}, "c": {Status: down}}
+	var got []string
+	for _, at := range []time.Time{now, now.Add(time.Hour)} { // time alone changes nothing
+		got = nil
+		for _, s := range SessionStates("n1", sessions, watched, at) {
+			got = append(got, fmt.Sprintf("%s %s %s %q %s", s.BGPPeer, s.BFD, s.Reason, s.Message, s.Since.Sub(since)))
+		}
+		want := []string{
+			`a Down bfdNotUp "BFD has not come up: no packet from the peer for a session on one network (UDP port 3784)" 0s`,
+			`b Up  "" 0s`, `c Down sessionFailed "refused" 0s`, `d N/A  "" 0s`,
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
 		}
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/clarion-lb/clarion/internal/bfd"
 	"github.com/clarion-lb/clarion/internal/bgp"
 	"github.com/clarion-lb/clarion/internal/lb"
 )
@@ -131,9 +130,9 @@ type SessionState struct {
 	Since         time.Time
 }
 
-// SessionStates returns what a node reports of its sessions. watched are the states of BFD by
-// the name of the peer.
-func SessionStates(node string, sessions []bgp.Session, watched map[string]bfd.Status) []SessionState {
+// SessionStates returns what a node reports of its sessions. watched are the sessions of BFD by
+// the name of the peer that they watch.
+func SessionStates(node string, sessions []bgp.Session, watched map[string]bgp.Watched, now time.Time) []SessionState {
 	out := make([]SessionState, 0, len(sessions))
 	for i := range sessions {
 		s := &sessions[i]
@@ -145,8 +144,11 @@ func SessionStates(node string, sessions []bgp.Session, watched map[string]bfd.S
 		if s.Address.IsValid() {
 			state.Peer = s.Address.String()
 		}
-		if b, found := watched[s.Name]; found {
-			state.BFD = b.State.String()
+		if w, found := watched[s.Name]; found {
+			state.BFD = w.Status.State.String()
+			if text := bgp.Unwatched(s, w, now); text != "" {
+				state.Reason, state.Message = bgp.BFDNotUp, text
+			}
 		}
 		out = append(out, state)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/clarion-lb/clarion/internal/bfd"
 	"github.com/clarion-lb/clarion/internal/bfd/udp"
+	"github.com/clarion-lb/clarion/internal/bgp"
 	"github.com/clarion-lb/clarion/internal/lb"
 )
 
@@ -112,28 +113,92 @@ func TestBFDWithFRR(t *testing.T) {
 }
 
 func TestBFDAcrossHops(t *testing.T) {
+	for _, tc := range []struct{ name, ours, theirs string }{{"IPv4", ours4, far4}, {"IPv6", ours6, far6}} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := newSegment(t)
+			s.twoHops()
+			f := s.startFRR("r", bfdConfig(tc.ours+" multihop local-address "+tc.theirs))
+			sp := s.startSpeaker("s")
+			far := bfdTarget(tc.theirs, tc.ours)
+			far.MultiHop, far.MinimumTTL = true, 254
+			sp.watch(far)
+			t.Logf("up after %s", waitState(t, sp, bfd.Up, 5*time.Second).Round(time.Millisecond))
+
+			// RFC 5883 5: packets from further away than minimumTtl allows do not count.
+			far.MinimumTTL = 255
+			sp.watch(far)
+			waitState(t, sp, bfd.Down, time.Second)
+			far.MinimumTTL = 254
+			sp.watch(far)
+			waitState(t, sp, bfd.Up, 5*time.Second)
+
+			f.stop("bfdd")
+			took := waitState(t, sp, bfd.Down, time.Second)
+			t.Logf("peer stopped: down after %s", took.Round(time.Millisecond))
+			if took > 250*time.Millisecond {
+				t.Errorf("noticed after %s", took)
+			}
+		})
+	}
+}
+
+// Two sessions with one neighbour are told apart by our address before the neighbour knows our
+// discriminators, and one that changes its name goes on.
+func TestBFDSessionsWithOneNeighbour(t *testing.T) {
 	s := newSegment(t)
-	s.twoHops()
-	f := s.startFRR("r", bfdConfig("192.0.2.1 multihop local-address 198.51.100.2"))
+	s.host("s", "192.0.2.1/24", "192.0.2.11/24")
+	s.host("r", "192.0.2.2/24")
+	f := s.startFRR("r", bfdConfig("192.0.2.1")+bfdConfig("192.0.2.11"))
 	sp := s.startSpeaker("s")
-	far := bfdTarget("198.51.100.2", "192.0.2.1")
-	far.MultiHop, far.MinimumTTL = true, 254
-	sp.watch(far)
-	t.Logf("up after %s", waitState(t, sp, bfd.Up, 5*time.Second).Round(time.Millisecond))
+	one, two := bfdTarget("192.0.2.2", "192.0.2.1"), bfdTarget("192.0.2.2", "192.0.2.11")
+	one.Name, two.Name = "one", "two"
+	sp.watch(one, two)
+	bothUp := func() string {
+		st := sp.ask(request{}).BFD
+		for _, x := range st {
+			if x.Session.State != bfd.Up || x.Counters.Downs != 0 {
+				return fmt.Sprintf("%s is %s after %d downs", x.Target.Name, x.Session.State, x.Counters.Downs)
+			}
+		}
+		if len(st) != 2 {
+			return fmt.Sprintf("%d sessions", len(st))
+		}
+		return ""
+	}
+	t.Logf("both up after %s", eventually(t, 5*time.Second, bothUp).Round(time.Millisecond))
+	one.Name = "renamed"
+	sp.watch(one, two)
+	always(t, time.Second, bothUp)
+	sp.watch(two)
+	eventually(t, 2*time.Second, func() string {
+		if a, b := f.bfdStatus("192.0.2.1"), f.bfdStatus("192.0.2.11"); a != "down" || b != "up" {
+			return fmt.Sprintf("FRR says %s and %s", a, b)
+		}
+		return ""
+	})
+}
 
-	// RFC 5883 5: packets from further away than minimumTtl allows do not count.
-	far.MinimumTTL = 255
-	sp.watch(far)
-	waitState(t, sp, bfd.Down, time.Second)
-	far.MinimumTTL = 254
-	sp.watch(far)
-	waitState(t, sp, bfd.Up, 5*time.Second)
-
-	f.stop("bfdd")
-	took := waitState(t, sp, bfd.Down, time.Second)
-	t.Logf("peer stopped: down after %s", took.Round(time.Millisecond))
-	if took > 250*time.Millisecond {
-		t.Errorf("noticed after %s", took)
+// A BGP session that BFD should watch and does not says so.
+func TestBFDThatDoesNotComeUpIsTold(t *testing.T) {
+	_, f, sp := pair(t, bgpConfig(theirASN, "neighbor 192.0.2.1 remote-as 64512", "4 neighbor 192.0.2.1 activate"))
+	profile := lb.DefaultBFDProfile("p")
+	sp.route(with(peer(theirs4, func(p *lb.Peer) { p.BFD = &profile }), "10.0.0.1/32"))
+	up(t, sp, 8*time.Second)
+	told := func(reason lb.Reason, text string) {
+		t.Helper()
+		eventually(t, 10*time.Second, func() string {
+			st := sp.ask(request{}).Told
+			if len(st) != 1 || st[0].BGP != string(bgp.Established) || st[0].Reason != reason || !contains(st[0].Message, text) {
+				return fmt.Sprintf("told %+v, want %q %q", st, reason, text)
+			}
+			return ""
+		})
+	}
+	told(bgp.BFDNotUp, "no packet from the peer for a session on one network")
+	f.configure("router bgp 64513", "neighbor 192.0.2.1 bfd")
+	told("", "")
+	if n := sp.state("router").Ups; n != 1 {
+		t.Errorf("%d sessions", n)
 	}
 }
 
@@ -273,6 +338,22 @@ func TestBFDUnderLoad(t *testing.T) {
 	}
 }
 
+// across builds twoHops and returns the configuration of the router at its far end, with options
+// of its neighbour.
+func across(s *segment, asn int, neighbor string, options ...string) string {
+	s.twoHops()
+	n := "neighbor " + neighbor + " "
+	family := "4 "
+	if contains(neighbor, ":") {
+		family = "6 "
+	}
+	lines := []string{n + "remote-as 64512", n + "bfd profile fast", family + n + "activate"}
+	for _, o := range options {
+		lines = append(lines, n+o)
+	}
+	return "ip nht resolve-via-default\nipv6 nht resolve-via-default\n" + bgpConfig(asn, lines...)
+}
+
 // BFD watches the sessions that are not found by an address on a common network as well: that of
 // an unnumbered peer runs between link-local addresses (RFC 5881), that of a multi-hop one across
 // routers (RFC 5883).
@@ -290,11 +371,29 @@ func TestBFDOfOtherSessions(t *testing.T) {
 			return bgpConfig(theirASN, "neighbor eth0 interface remote-as 64512", "neighbor eth0 bfd profile fast", "4 neighbor eth0 activate", "6 neighbor eth0 activate"),
 				peer("", func(p *lb.Peer) { p.Interface, p.BFD = "eth0", &profile })
 		}},
+		{"IPv6", func(s *segment) (string, lb.Peer) {
+			s.host("s", ours6+"/64")
+			s.host("r", theirs6+"/64")
+			return bgpConfig(theirASN, "neighbor 2001:db8::1 remote-as 64512", "neighbor 2001:db8::1 bfd profile fast", "6 neighbor 2001:db8::1 activate"),
+				peer(theirs6, func(p *lb.Peer) { p.BFD = &profile })
+		}},
 		{"multi-hop", func(s *segment) (string, lb.Peer) {
-			s.twoHops()
-			return "ip nht resolve-via-default\n" + bgpConfig(theirASN, "neighbor 192.0.2.1 remote-as 64512", "neighbor 192.0.2.1 ebgp-multihop",
-					"neighbor 192.0.2.1 bfd profile fast", "4 neighbor 192.0.2.1 activate"),
-				peer("198.51.100.2", func(p *lb.Peer) { p.MultiHop, p.BFD = true, &profile })
+			return across(s, theirASN, ours4, "ebgp-multihop"), peer(far4, func(p *lb.Peer) { p.MultiHop, p.BFD = true, &profile })
+		}},
+		{"multi-hop over IPv6", func(s *segment) (string, lb.Peer) {
+			return across(s, theirASN, ours6, "ebgp-multihop"), peer(far6, func(p *lb.Peer) { p.MultiHop, p.BFD = true, &profile })
+		}},
+		{"iBGP across a router", func(s *segment) (string, lb.Peer) {
+			return across(s, ourASN, ours4), peer(far4, func(p *lb.Peer) { p.PeerASN, p.BFD = ourASN, &profile })
+		}},
+		{"iBGP over IPv6 across a router", func(s *segment) (string, lb.Peer) {
+			return across(s, ourASN, ours6), peer(far6, func(p *lb.Peer) { p.PeerASN, p.BFD = ourASN, &profile })
+		}},
+		{"iBGP on one network", func(s *segment) (string, lb.Peer) {
+			s.host("s", ours4+"/24")
+			s.host("r", theirs4+"/24")
+			return bgpConfig(ourASN, "neighbor 192.0.2.1 remote-as 64512", "neighbor 192.0.2.1 bfd profile fast", "4 neighbor 192.0.2.1 activate"),
+				peer(theirs4, func(p *lb.Peer) { p.PeerASN, p.BFD = ourASN, &profile })
 		}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -303,22 +402,27 @@ func TestBFDOfOtherSessions(t *testing.T) {
 			config, p := tc.router(s)
 			f := s.startFRR("r", fast+config)
 			sp := s.startSpeaker("s")
-			sp.route(with(p, "10.0.0.1/32"))
+			family, prefix := "ipv4", "10.0.0.1/32"
+			if !p.Unnumbered() && p.Address.Is6() {
+				family, prefix = "ipv6", "fd00::1/128"
+			}
+			sp.route(with(p, prefix))
 			up(t, sp, 15*time.Second)
-			f.has("ipv4", 3*time.Second, "10.0.0.1/32")
+			f.has(family, 3*time.Second, prefix)
+			multiHop := p.Address == netip.MustParseAddr(far4) || p.Address == netip.MustParseAddr(far6)
 			eventually(t, 5*time.Second, func() string {
-				if peers := f.bfdPeers(); len(peers) != 1 || peers[0].Status != "up" || peers[0].Multihop != p.MultiHop {
+				if peers := f.bfdPeers(); len(peers) != 1 || peers[0].Status != "up" || peers[0].Multihop != multiHop {
 					return fmt.Sprintf("FRR's BFD: %+v; ours: %+v", peers, session(sp))
 				}
 				return ""
 			})
 			time.Sleep(2 * time.Second) // FRR's new session, see bgp.Unreachable
 			s.cut("s")
-			took := f.has("ipv4", 2*time.Second)
+			took := f.has(family, 2*time.Second)
 			t.Logf("cut: route gone after %s", took.Round(time.Millisecond))
 			s.heal("s")
 			up(t, sp, 10*time.Second)
-			f.has("ipv4", 3*time.Second, "10.0.0.1/32")
+			f.has(family, 3*time.Second, prefix)
 		})
 	}
 }

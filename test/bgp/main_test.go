@@ -51,9 +51,7 @@ func newSegment(t *testing.T) *segment {
 		t.Fatal(err)
 	}
 	s := &segment{t: t, prefix: fmt.Sprintf("cb%d-%d-", os.Getpid(), segments.Add(1)), dir: t.TempDir()}
-	s.namespace("lan")
-	s.must("ip", "-n", s.ns("lan"), "link", "add", "br0", "type", "bridge", "forward_delay", "0", "mcast_snooping", "0")
-	s.must("ip", "-n", s.ns("lan"), "link", "set", "br0", "up")
+	s.lan("lan")
 	return s
 }
 
@@ -90,20 +88,30 @@ func (s *segment) attach(lan, bridge, name, dev string, addrs ...string) {
 	s.must("ip", "-n", s.ns(name), "link", "set", dev, "up")
 }
 
-// twoHops puts the hosts s, 192.0.2.1, and r, 198.51.100.2, on two networks with a router
-// between them.
+// The addresses of r behind twoHops.
+const far4, far6 = "198.51.100.2", "2001:db8:1::2"
+
+// twoHops puts the hosts s, with ours4 and ours6, and r, with far4 and far6, on two networks with
+// a router between them.
 func (s *segment) twoHops() {
-	s.namespace("far")
-	s.must("ip", "-n", s.ns("far"), "link", "add", "br0", "type", "bridge", "forward_delay", "0")
-	s.must("ip", "-n", s.ns("far"), "link", "set", "br0", "up")
-	s.host("s", "192.0.2.1/24")
-	s.host("hop", "192.0.2.254/24")
-	s.attach("far", "br0", "hop", "eth1", "198.51.100.254/24")
-	s.in("hop", "sysctl", "-qw", "net.ipv4.ip_forward=1")
+	s.lan("far")
+	s.host("s", ours4+"/24", ours6+"/64")
+	s.host("hop", "192.0.2.254/24", "2001:db8::fe/64")
+	s.attach("far", "br0", "hop", "eth1", "198.51.100.254/24", "2001:db8:1::fe/64")
+	s.in("hop", "sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
 	s.namespace("r")
-	s.attach("far", "br0", "r", "eth0", "198.51.100.2/24")
-	s.in("s", "ip", "route", "add", "default", "via", "192.0.2.254")
-	s.in("r", "ip", "route", "add", "default", "via", "198.51.100.254")
+	s.attach("far", "br0", "r", "eth0", far4+"/24", far6+"/64")
+	for host, via := range map[string][2]string{"s": {"192.0.2.254", "2001:db8::fe"}, "r": {"198.51.100.254", "2001:db8:1::fe"}} {
+		s.in(host, "ip", "route", "add", "default", "via", via[0])
+		s.in(host, "ip", "-6", "route", "add", "default", "via", via[1])
+	}
+}
+
+// lan adds a namespace with a bridge.
+func (s *segment) lan(name string) {
+	s.namespace(name)
+	s.must("ip", "-n", s.ns(name), "link", "add", "br0", "type", "bridge", "forward_delay", "0", "mcast_snooping", "0")
+	s.must("ip", "-n", s.ns(name), "link", "set", "br0", "up")
 }
 
 // cut takes a host off the LAN; its neighbours see no loss of carrier.

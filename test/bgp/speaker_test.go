@@ -23,6 +23,9 @@ import (
 	"github.com/clarion-lb/clarion/internal/bgp"
 	"github.com/clarion-lb/clarion/internal/bgp/gobgp"
 	"github.com/clarion-lb/clarion/internal/l2/wire"
+	"github.com/clarion-lb/clarion/internal/lb"
+	"github.com/clarion-lb/clarion/internal/link"
+	"github.com/clarion-lb/clarion/internal/plan"
 )
 
 // request is a line that a test sends to the speaker process; every request gets one reply.
@@ -36,7 +39,8 @@ type request struct {
 type reply struct {
 	BFD   []udp.Status
 	BGP   bgp.State
-	Set   string // error of Set
+	Told  []plan.SessionState // the content of the BGPSessionStates
+	Set   string              // error of Set
 	Error string
 }
 
@@ -45,9 +49,11 @@ type daemon struct {
 	log    *slog.Logger
 	watch  *udp.Manager
 	router *gobgp.Router
+	links  *link.Watcher
 	kick   chan struct{}
 	mu     sync.Mutex
 	want   *bgp.Want
+	gated  bgp.Gated
 	cause  error // of the end
 }
 
@@ -74,13 +80,14 @@ func (d *daemon) loop(ctx context.Context) {
 // apply holds the sessions that BFD forbids and hands the wish to the router.
 func (d *daemon) apply(ctx context.Context) (time.Time, error) {
 	state, _ := d.router.Observe(ctx)
-	status := map[string]bfd.Status{}
+	seen := bgp.Seen{State: state}
 	for _, st := range d.watch.Observe() {
-		status[st.Target.Name] = st.Session
+		seen.BFD = append(seen.BFD, bgp.Watched{Target: st.Target, Status: st.Session, Problem: st.Problem})
 	}
-	gated := bgp.Gate(*d.want, state, status, time.Now())
-	d.watch.Set(gated.Targets)
-	return gated.Again, d.router.Set(ctx, gated.Want)
+	seen.Links, seen.Known = d.links.Links()
+	d.gated = bgp.Gate(*d.want, seen, time.Now())
+	d.watch.Set(d.gated.Targets)
+	return d.gated.Again, d.router.Set(ctx, d.gated.Want)
 }
 
 // speak is the speaker process: it serves requests until its input ends.
@@ -104,7 +111,9 @@ func speak(in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	d.links = link.New(d.log, func([]lb.Link) { kick() })
 	var wg sync.WaitGroup
+	wg.Go(func() { _ = d.links.Run(ctx) }) // ends with ctx only
 	wg.Go(func() {
 		if err := d.watch.Run(ctx); err != nil {
 			d.log.Error("run BFD", "err", err)
@@ -154,6 +163,7 @@ func (d *daemon) answer(ctx context.Context, req request) reply {
 	}
 	rep.BFD = d.watch.Observe()
 	rep.BGP, _ = d.router.Observe(ctx)
+	rep.Told = plan.SessionStates("n1", rep.BGP.Sessions, d.gated.Watched, time.Now())
 	return rep
 }
 
