@@ -45,41 +45,78 @@ func TestPassword(t *testing.T) {
 }
 
 func TestUnnumbered(t *testing.T) {
-	s := newSegment(t)
-	s.host("s")
-	s.host("r")
-	f := s.startFRR("r", bgpConfig(theirASN, "neighbor eth0 interface remote-as 64512", "4 neighbor eth0 activate", "6 neighbor eth0 activate"))
-	sp := s.startSpeaker("s")
-	p := peer("", func(p *lb.Peer) { p.Interface = "eth0" })
-	sp.route(with(p, "10.0.0.1/32", "fd00::1/128"))
-	t.Logf("established after %s", up(t, sp, 15*time.Second).Round(time.Millisecond))
-	f.has("ipv4", 3*time.Second, "10.0.0.1/32")
-	f.has("ipv6", 3*time.Second, "fd00::1/128")
-	st := sp.state("router")
-	if !st.Address.IsLinkLocalUnicast() || st.Link != "eth0" {
-		t.Errorf("observed %+v", st)
+	for _, password := range []string{"", "right"} {
+		t.Run("password "+password, func(t *testing.T) {
+			t.Parallel()
+			s := newSegment(t)
+			s.host("s")
+			s.host("r")
+			lines := []string{"neighbor eth0 interface remote-as 64512", "4 neighbor eth0 activate", "6 neighbor eth0 activate"}
+			if password != "" {
+				lines = append(lines, "neighbor eth0 password "+password)
+			}
+			f := s.startFRR("r", bgpConfig(theirASN, lines...))
+			sp := s.startSpeaker("s")
+			p := peer("", func(p *lb.Peer) { p.Interface, p.Password = "eth0", lb.Secret(password) })
+			sp.route(with(p, "10.0.0.1/32", "fd00::1/128"))
+			t.Logf("established after %s", up(t, sp, 15*time.Second).Round(time.Millisecond))
+			f.has("ipv4", 3*time.Second, "10.0.0.1/32")
+			f.has("ipv6", 3*time.Second, "fd00::1/128")
+			st := sp.state("router")
+			if !st.Address.IsLinkLocalUnicast() || st.Link != "eth0" {
+				t.Errorf("observed %+v", st)
+			}
+			// The routes must be usable: FRR's zebra installs them in the kernel.
+			eventually(t, 3*time.Second, func() string {
+				if out := s.in("r", "ip", "route", "show", "10.0.0.1"); !strings.Contains(out, "dev eth0") {
+					return "kernel route: " + out
+				}
+				return ""
+			})
+			if password == "" {
+				return
+			}
+			p.Password = "wrong"
+			sp.route(with(p, "10.0.0.1/32", "fd00::1/128"))
+			eventually(t, 2*time.Second, func() string {
+				if sp.state("router").Phase == bgp.Established {
+					return "session with the wrong password"
+				}
+				return ""
+			})
+			always(t, 4*time.Second, func() string {
+				if sp.state("router").Phase == bgp.Established {
+					return "session with the wrong password"
+				}
+				return ""
+			})
+		})
 	}
-	// The routes must be usable: FRR's zebra installs them in the kernel.
-	eventually(t, 3*time.Second, func() string {
-		if out := s.in("r", "ip", "route", "show", "10.0.0.1"); !strings.Contains(out, "dev eth0") {
-			return "kernel route: " + out
-		}
-		return ""
-	})
 }
 
 func TestMultiHop(t *testing.T) {
-	for _, multi := range []bool{true, false} {
-		t.Run(fmt.Sprint(multi), func(t *testing.T) {
+	for _, tc := range []struct {
+		name, ours, theirs string
+		multi              bool
+	}{
+		{"IPv4", ours4, far4, true}, {"IPv6", ours6, far6, true},
+		{"IPv4 without ebgpMultiHop", ours4, far4, false}, {"IPv6 without ebgpMultiHop", ours6, far6, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			s := newSegment(t)
 			s.twoHops()
-			f := s.startFRR("r", "ip nht resolve-via-default\n"+bgpConfig(theirASN, "neighbor 192.0.2.1 remote-as 64512", "neighbor 192.0.2.1 ebgp-multihop", "4 neighbor 192.0.2.1 activate"))
+			family, prefix, short := "ipv4", "10.0.0.1/32", "4 "
+			if contains(tc.ours, ":") {
+				family, prefix, short = "ipv6", "fd00::1/128", "6 "
+			}
+			n := "neighbor " + tc.ours + " "
+			f := s.startFRR("r", "ip nht resolve-via-default\nipv6 nht resolve-via-default\n"+bgpConfig(theirASN, n+"remote-as 64512", n+"ebgp-multihop", short+n+"activate"))
 			sp := s.startSpeaker("s")
-			sp.route(with(peer("198.51.100.2", func(p *lb.Peer) { p.MultiHop = multi }), "10.0.0.1/32"))
-			if multi {
+			sp.route(with(peer(tc.theirs, func(p *lb.Peer) { p.MultiHop = tc.multi }), prefix))
+			if tc.multi {
 				up(t, sp, 8*time.Second)
-				f.has("ipv4", 3*time.Second, "10.0.0.1/32")
+				f.has(family, 3*time.Second, prefix)
 				return
 			}
 			always(t, 5*time.Second, func() string {
