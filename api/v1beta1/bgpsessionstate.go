@@ -36,7 +36,7 @@ type BGPSessionStateStatus struct {
 	// +optional
 	BFDStatus string `json:"bfdStatus,omitempty"`
 
-	// Reason is why the session is not established, in one word.
+	// Reason is why the session is not established, or why BFD does not watch it, in one word.
 	// +optional
 	Reason string `json:"reason,omitempty"`
 
