@@ -15,6 +15,7 @@ import (
 	"github.com/clarion-lb/clarion/internal/cluster"
 	"github.com/clarion-lb/clarion/internal/daemon"
 	"github.com/clarion-lb/clarion/internal/kube"
+	"github.com/clarion-lb/clarion/internal/l2"
 	"github.com/clarion-lb/clarion/internal/l2/wire"
 	"github.com/clarion-lb/clarion/internal/lb"
 	"github.com/clarion-lb/clarion/internal/link"
@@ -35,6 +36,7 @@ type loop struct {
 	members     *members.Members
 	nodes       *nodeWatch // nil without sessions between speakers
 	links       *link.Watcher
+	layer2      l2.Config
 	rivals      *rivals
 	wire        *wire.Wire
 	bgp         *advertiser
@@ -95,7 +97,7 @@ func (l *loop) pass(ctx context.Context) {
 	}
 	l.wait("")
 	if links, known := l.links.Links(); known {
-		desired = plan.OnLinks(desired, links)
+		desired = plan.OnLinks(desired, links, l.usable(links))
 	}
 	desired = l.rivals.watch(ctx, snapshot, view, desired)
 	l.apply(desired, view, objects.Services)

@@ -97,11 +97,11 @@ func assemble(ctx context.Context, o options, log *slog.Logger) (*program, error
 	if err != nil {
 		return nil, err
 	}
-	machine := l2.Config{
+	l.layer2 = l2.Config{
 		Exclude: exclude, Seed: seed(o.node), RefreshMin: o.refresh, RefreshMax: 2 * o.refresh, Fresh: freshFor,
 		Verify: true,
 	}
-	l.wire, err = wire.New(wire.Options{Machine: machine, Log: log, Notify: l.kicked})
+	l.wire, err = wire.New(wire.Options{Machine: l.layer2, Log: log, Notify: l.kicked})
 	if err != nil {
 		return nil, err
 	}
@@ -111,8 +111,8 @@ func assemble(ctx context.Context, o options, log *slog.Logger) (*program, error
 	}
 	l.links = link.New(log, func(links []lb.Link) {
 		l.wire.SetLinks(links)
-		l.tellInterfaces(machine, links)
-		l.tellHardware(machine, links)
+		l.members.SetInterfaces(l.usable(links))
+		l.tellHardware(links)
 		if bind := o.bind(); bind.IsValid() {
 			l.members.SetLinkUp(members.LinkUp(links, bind.Addr()))
 		}

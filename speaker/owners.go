@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/clarion-lb/clarion/internal/l2"
 	"github.com/clarion-lb/clarion/internal/lb"
 	"github.com/clarion-lb/clarion/internal/plan"
 )
@@ -52,12 +51,11 @@ func (l *loop) lookAgain(now, other time.Time) {
 	}
 }
 
-// tellInterfaces tells the other speakers on which interfaces this node could announce.
-func (l *loop) tellInterfaces(c l2.Config, links []lb.Link) {
-	names, err := c.Usable(links)
+// usable returns the interfaces on which this node could announce.
+func (l *loop) usable(links []lb.Link) lb.Usable {
+	usable, err := l.layer2.Usable(links)
 	if err != nil { // the wire has refused the same configuration
 		l.log.Error("find usable interfaces", "error", err)
-		return
 	}
-	l.members.SetInterfaces(names)
+	return usable
 }

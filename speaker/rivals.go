@@ -152,16 +152,12 @@ func (r *rivals) nouns() []lb.Rival {
 
 // tellHardware tells the other speakers from which addresses this node sends announcements,
 // those of interfaces in a subnet first, since there is not room for any number.
-func (l *loop) tellHardware(c l2.Config, links []lb.Link) {
+func (l *loop) tellHardware(links []lb.Link) {
 	links = slices.Clone(links)
 	for i := range links {
 		links[i].Carrier = true // one that has none now may have it before the others hear of it
 	}
-	names, err := c.Usable(links)
-	if err != nil { // the wire has refused the same configuration
-		l.log.Error("find usable interfaces", "error", err)
-		return
-	}
+	names := l.usable(links).IPv4 // they include those of IPv6
 	links = slices.DeleteFunc(links, func(l lb.Link) bool { return !slices.Contains(names, l.Name) })
 	l.members.SetHardware(hardware(links))
 }

@@ -9,20 +9,26 @@ import (
 	"github.com/clarion-lb/clarion/internal/lb"
 )
 
-// Usable returns the names of the links, sorted, on which a Machine with this configuration
-// would announce now: those that may carry addresses and have carrier.
-func (c Config) Usable(links []lb.Link) ([]string, error) {
+// Usable returns the links on which a Machine with this configuration would announce now: those
+// that may carry addresses and have carrier and, for IPv6, a link-local address.
+func (c Config) Usable(links []lb.Link) (lb.Usable, error) {
 	_, exclude, err := c.withDefaults()
 	if err != nil {
-		return nil, err
+		return lb.Usable{}, err
 	}
 	m := Machine{exclude: exclude, excluded: map[string]bool{}}
-	names := []string{}
+	var out lb.Usable
 	for i := range links {
-		if links[i].Carrier && m.suitable(&links[i]) {
-			names = append(names, links[i].Name)
+		l := &links[i]
+		if !l.Carrier || !m.suitable(l) {
+			continue
+		}
+		out.IPv4 = append(out.IPv4, l.Name)
+		if slices.ContainsFunc(l.Prefixes, linkLocal) {
+			out.IPv6 = append(out.IPv6, l.Name)
 		}
 	}
-	slices.Sort(names)
-	return names, nil
+	slices.Sort(out.IPv4)
+	slices.Sort(out.IPv6)
+	return out, nil
 }

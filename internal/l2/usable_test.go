@@ -18,7 +18,7 @@ func TestUsableLinks(t *testing.T) {
 		return l
 	}
 	links := []lb.Link{
-		named("eth9", func(*lb.Link) {}),
+		named("eth9", func(l *lb.Link) { l.Prefixes = nil }), // no link-local address, so no NDP
 		named("eth1", func(*lb.Link) {}),
 		named("down", func(l *lb.Link) { l.Carrier = false }),
 		named("noarp", func(l *lb.Link) { l.ARP = false }),
@@ -27,13 +27,19 @@ func TestUsableLinks(t *testing.T) {
 		named("veth3", func(*lb.Link) {}),
 	}
 	for _, tt := range []struct {
-		exclude, want []string
-	}{{nil, []string{"eth1", "eth9"}}, {[]string{"^eth9$"}, []string{"eth1", "veth3"}}} {
+		exclude []string
+		want    lb.Usable
+	}{
+		{nil, lb.Usable{IPv4: []string{"eth1", "eth9"}, IPv6: []string{"eth1"}}},
+		{[]string{"^eth9$"}, lb.Usable{IPv4: []string{"eth1", "veth3"}, IPv6: []string{"eth1", "veth3"}}},
+	} {
 		got, err := l2.Config{Exclude: tt.exclude}.Usable(links)
 		if err != nil {
 			t.Fatal(err)
 		}
-		equal(t, got, tt.want)
+		if !got.Equal(tt.want) {
+			t.Errorf("without %q usable are %v, want %v", tt.exclude, got, tt.want)
+		}
 	}
 	if _, err := (l2.Config{Exclude: []string{"("}}).Usable(links); err == nil {
 		t.Error("took an exclusion that is no regular expression")

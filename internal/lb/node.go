@@ -3,7 +3,10 @@
 
 package lb
 
-import "net/netip"
+import (
+	"net/netip"
+	"slices"
+)
 
 // Node is what the announcers need to know of a cluster node.
 type Node struct {
@@ -103,12 +106,29 @@ type View struct {
 	// Owners is the record, shared by all speakers, of who owned each address last. Only
 	// addresses with an Election option need it; nil means that nothing is recorded.
 	Owners map[netip.Addr]string
-	// Interfaces are, by node, the names of the interfaces that have carrier and can announce,
-	// sorted. A node that is not in it is not known to lack any.
-	Interfaces map[string][]string
+	// Interfaces are, by node, the interfaces that have carrier and can announce. A node that is
+	// not in it is not known to lack any.
+	Interfaces map[string]Usable
 	// Settled is true when neither Members nor Owners have changed for a while, so that
 	// addresses may be moved for the sake of balance.
 	Settled bool
+}
+
+// Usable are the names of the interfaces of a node, sorted, that can announce addresses of a family.
+// NDP needs a link-local address on the interface and ARP does not.
+type Usable struct{ IPv4, IPv6 []string }
+
+// Of returns the names for a family.
+func (u Usable) Of(f Family) []string {
+	if f == IPv6 {
+		return u.IPv6
+	}
+	return u.IPv4
+}
+
+// Equal says whether two nodes could announce on interfaces of the same names.
+func (u Usable) Equal(v Usable) bool {
+	return slices.Equal(u.IPv4, v.IPv4) && slices.Equal(u.IPv6, v.IPv6)
 }
 
 // Link is a network interface of this node, as netlink shows it.

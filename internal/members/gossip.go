@@ -29,9 +29,9 @@ type gossip struct {
 	record     elect.Gossip
 	owners     map[netip.Addr]string // of the record at turn
 	turn       uint64
-	times      int                 // each claim is told
-	interfaces map[string][]string // of other nodes; shared with views, so replaced and not changed
-	own        []string            // of this node; nil while not known
+	times      int                  // each claim is told
+	interfaces map[string]lb.Usable // of other nodes; shared with views, so replaced and not changed
+	own        *lb.Usable           // of this node; nil while not known
 	ownTurn    int
 	// hardware are the Ethernet addresses of other nodes, ownHardware those of this one.
 	hardware    map[string][]MAC
@@ -50,10 +50,10 @@ func (g *gossip) view(self string, v lb.View) lb.View {
 		g.owners, g.turn = g.record.Owners(), g.record.Turn()
 	}
 	v.Owners = g.owners
-	v.Interfaces = make(map[string][]string, len(g.interfaces)+1)
+	v.Interfaces = make(map[string]lb.Usable, len(g.interfaces)+1)
 	maps.Copy(v.Interfaces, g.interfaces)
 	if g.own != nil {
-		v.Interfaces[self] = g.own
+		v.Interfaces[self] = *g.own
 	}
 	return v
 }
@@ -79,16 +79,13 @@ func (g *gossip) use(addrs []netip.Addr) {
 }
 
 // setOwn notes this node's interfaces and says whether they are others than before.
-func (g *gossip) setOwn(names []string) bool {
-	if names == nil {
-		names = []string{} // known to be none
-	}
+func (g *gossip) setOwn(own lb.Usable) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.own != nil && slices.Equal(g.own, names) {
+	if g.own != nil && g.own.Equal(own) {
 		return false
 	}
-	g.own = slices.Clone(names)
+	g.own = &lb.Usable{IPv4: slices.Clone(own.IPv4), IPv6: slices.Clone(own.IPv6)}
 	g.ownTurn++
 	return true
 }
@@ -102,16 +99,16 @@ func (g *gossip) told() int {
 
 // learn notes what another node says of its interfaces.
 func (g *gossip) learn(node string, meta []byte) {
-	names, known := decodeMeta(meta)
+	usable, known := decodeMeta(meta)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.learnHardware(node, meta)
 	g.interfaces = maps.Clone(g.interfaces)
 	if g.interfaces == nil {
-		g.interfaces = map[string][]string{}
+		g.interfaces = map[string]lb.Usable{}
 	}
 	if known {
-		g.interfaces[node] = names
+		g.interfaces[node] = usable
 	} else {
 		delete(g.interfaces, node)
 	}
@@ -179,10 +176,10 @@ func (m *Members) Use(addrs []netip.Addr) {
 	}
 }
 
-// SetInterfaces says on which interfaces, sorted, this node could announce now. Until it is
-// called, that is not known.
-func (m *Members) SetInterfaces(names []string) {
-	if m.gossip.setOwn(names) && !m.off() {
+// SetInterfaces says on which interfaces this node could announce now. Until it is called, that
+// is not known.
+func (m *Members) SetInterfaces(u lb.Usable) {
+	if m.gossip.setOwn(u) && !m.off() {
 		kick(m.wake)
 		kick(m.changed)
 	}

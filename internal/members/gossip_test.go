@@ -4,6 +4,7 @@
 package members
 
 import (
+	"fmt"
 	"io"
 	"maps"
 	"net/netip"
@@ -19,19 +20,25 @@ import (
 func TestMetaDataSaysWhatWasMeant(t *testing.T) {
 	many := make([]string, 100)
 	for i := range many {
-		many[i] = "eth100"
+		many[i] = fmt.Sprintf("eth%d", 1000+i)
 	}
 	for _, tt := range []struct {
-		names []string
+		own   *lb.Usable
 		known bool
-	}{{nil, false}, {[]string{}, true}, {[]string{"eth0"}, true}, {[]string{"bond0.100", "eth0"}, true}, {many, false}} {
-		meta := encodeMeta(tt.names, memberlist.MetaMaxSize)
-		names, known := decodeMeta(meta)
-		if known != tt.known || known && !slices.Equal(names, tt.names) || len(meta) > memberlist.MetaMaxSize {
-			t.Errorf("%q became %q, %v", tt.names, names, known)
+	}{
+		{nil, false},
+		{&lb.Usable{}, true},
+		{&lb.Usable{IPv4: []string{"eth0"}}, true},
+		{&lb.Usable{IPv4: []string{"bond0.100", "eth0"}, IPv6: []string{"eth0"}}, true},
+		{&lb.Usable{IPv4: many}, false},
+	} {
+		meta := encodeMeta(tt.own, memberlist.MetaMaxSize)
+		got, known := decodeMeta(meta)
+		if known != tt.known || known && !got.Equal(*tt.own) || len(meta) > memberlist.MetaMaxSize {
+			t.Errorf("%v became %v, %v", tt.own, got, known)
 		}
-		if got, ok := decodeMeta(append(meta, 1, 2, 3)); ok != known || !slices.Equal(got, names) {
-			t.Errorf("with an addition %q became %q, %v", tt.names, got, ok)
+		if longer, ok := decodeMeta(append(meta, 1, 2, 3)); ok != known || !longer.Equal(got) {
+			t.Errorf("with an addition %v became %v, %v", tt.own, longer, ok)
 		}
 		for n := range meta {
 			if _, known := decodeMeta(meta[:n]); known {
@@ -42,15 +49,15 @@ func TestMetaDataSaysWhatWasMeant(t *testing.T) {
 }
 
 func FuzzMeta(f *testing.F) {
-	f.Add(encodeMeta([]string{"eth0", "eth1"}, 512))
+	f.Add(encodeMeta(&lb.Usable{IPv4: []string{"eth0", "eth1"}, IPv6: []string{"eth1"}}, 512))
 	f.Fuzz(func(t *testing.T, meta []byte) {
-		names, known := decodeMeta(meta)
+		u, known := decodeMeta(meta)
 		if !known {
 			return
 		}
-		again, known := decodeMeta(encodeMeta(names, 1<<20))
-		if len(names) <= 250 && (!known || !slices.Equal(names, again)) {
-			t.Fatalf("%q became %q", names, again)
+		u.IPv4, u.IPv6 = slices.Compact(u.IPv4), slices.Compact(u.IPv6) // a name said twice counts once
+		if again, known := decodeMeta(encodeMeta(&u, 1<<20)); !known || !again.Equal(u) {
+			t.Fatalf("%v became %v", u, again)
 		}
 	})
 }
@@ -71,12 +78,14 @@ func TestClaimsAndInterfacesReachEverybody(t *testing.T) {
 		s.until(t, "the first claims", owned(map[netip.Addr]string{a: "n1", b: "n1"}))
 	}
 	all[1].Claim(both[:1])
-	all[2].SetInterfaces([]string{"eth0", "eth1"})
-	all[1].SetInterfaces(nil)
+	two := lb.Usable{IPv4: []string{"eth0", "eth1"}, IPv6: []string{"eth0"}}
+	all[2].SetInterfaces(two)
+	all[1].SetInterfaces(lb.Usable{})
 	for _, s := range all {
 		s.until(t, "the second claim", owned(map[netip.Addr]string{a: "n2", b: "n1"}))
 		s.until(t, "the interfaces", func(v lb.View) bool {
-			return slices.Equal(v.Interfaces["n3"], []string{"eth0", "eth1"}) && v.Interfaces["n2"] != nil && len(v.Interfaces["n2"]) == 0
+			none, told := v.Interfaces["n2"]
+			return v.Interfaces["n3"].Equal(two) && told && none.Equal(lb.Usable{})
 		})
 		if _, told := s.View().Interfaces["n1"]; told {
 			t.Errorf("%s takes the interfaces of n1 for known", s.peer.Node)
@@ -84,14 +93,15 @@ func TestClaimsAndInterfacesReachEverybody(t *testing.T) {
 	}
 	// One that comes later has heard everything before it may use its view.
 	late := start(t, configOf(4))
-	late.SetInterfaces([]string{"eth9"})
+	one := lb.Usable{IPv4: []string{"eth9"}}
+	late.SetInterfaces(one)
 	late.SetPeers([]Peer{all[0].peer, all[1].peer, all[2].peer})
 	v := late.until(t, "a known view", func(v lb.View) bool { return v.Known })
-	if !owned(map[netip.Addr]string{a: "n2", b: "n1"})(v) || !slices.Equal(v.Interfaces["n3"], []string{"eth0", "eth1"}) {
+	if !owned(map[netip.Addr]string{a: "n2", b: "n1"})(v) || !v.Interfaces["n3"].Equal(two) {
 		t.Errorf("its first view is %+v", v)
 	}
 	for _, s := range all {
-		s.until(t, "the interfaces of the late one", func(v lb.View) bool { return slices.Equal(v.Interfaces["n4"], []string{"eth9"}) })
+		s.until(t, "the interfaces of the late one", func(v lb.View) bool { return v.Interfaces["n4"].Equal(one) })
 	}
 }
 
@@ -109,7 +119,7 @@ func TestASpeakerWithoutDelegateIsNotHarmed(t *testing.T) {
 	ours := []*speaker{start(t, configOf(1)), start(t, configOf(2))}
 	peers := []Peer{ours[0].peer, ours[1].peer, {Node: "n3", Addr: loopback(3)}}
 	for _, s := range ours {
-		s.SetInterfaces([]string{"eth0"})
+		s.SetInterfaces(lb.Usable{IPv4: []string{"eth0"}})
 		s.SetPeers(peers)
 	}
 	for _, s := range ours {

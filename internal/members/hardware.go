@@ -93,7 +93,7 @@ func appendHardware(meta []byte, macs []MAC, limit int) []byte {
 
 // decodeHardware returns nothing for what another program or version may have sent.
 func decodeHardware(meta []byte) []MAC {
-	rest := afterNames(meta)
+	_, _, rest := readMeta(meta)
 	if len(rest) == 0 || len(rest) < 1+int(rest[0])*len(MAC{}) {
 		return nil
 	}
@@ -103,19 +103,4 @@ func decodeHardware(meta []byte) []MAC {
 	}
 	slices.SortFunc(out, func(a, b MAC) int { return bytes.Compare(a[:], b[:]) })
 	return out
-}
-
-// afterNames returns what follows the names of the interfaces.
-func afterNames(meta []byte) []byte {
-	if len(meta) < 3 || meta[0] != metaMark || meta[1] != metaVersion {
-		return nil
-	}
-	rest := meta[3:]
-	for range max(int(meta[2]), 1) - 1 {
-		if len(rest) == 0 || len(rest) < 1+int(rest[0]) {
-			return nil
-		}
-		rest = rest[1+int(rest[0]):]
-	}
-	return rest
 }

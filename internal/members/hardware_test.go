@@ -16,15 +16,15 @@ func TestHardwareFollowsTheNamesAndFitsTheGossip(t *testing.T) {
 	for i := range 200 {
 		macs = append(macs, MAC{2, 0, 0, 0, byte(i >> 8), byte(i)})
 	}
-	for _, names := range [][]string{nil, {}, {"eth0"}, {"bond0.100", "eth0"}} {
-		meta := appendHardware(encodeMeta(names, 512), macs[:maxHardware], 512)
+	for _, own := range []*lb.Usable{nil, {}, {IPv4: []string{"eth0"}}, {IPv4: []string{"bond0.100", "eth0"}, IPv6: []string{"eth0"}}} {
+		meta := appendHardware(encodeMeta(own, 512), macs[:maxHardware], 512)
 		if got := decodeHardware(meta); !slices.Equal(got, macs[:maxHardware]) {
-			t.Errorf("with names %v read back %v", names, got)
+			t.Errorf("with names %v read back %v", own, got)
 		}
-		if got, known := decodeMeta(meta); known != (names != nil) || !slices.Equal(got, names) {
-			t.Errorf("names %v read back as %v", names, got)
+		if got, known := decodeMeta(meta); known != (own != nil) || known && !got.Equal(*own) {
+			t.Errorf("names %v read back as %v", own, got)
 		}
-		meta = appendHardware(encodeMeta(names, 100), macs, 100)
+		meta = appendHardware(encodeMeta(own, 100), macs, 100)
 		if got := decodeHardware(meta); len(meta) > 100 || len(got) < 10 || got[0] != macs[0] {
 			t.Errorf("%d bytes with %d addresses, want all that fit into 100", len(meta), len(got))
 		}

@@ -3,28 +3,48 @@
 
 package members
 
-import "slices"
+import (
+	"cmp"
+	"maps"
+	"slices"
 
-// A node's meta data says which of its interfaces could announce: a mark, the version, and
-// each name with its length. Without the list, what the node has is not known: a MetalLB
-// speaker says nothing, and one with more interfaces than there is room for says no list.
-const (
-	metaMark    = 0xC7
-	metaVersion = 1
-	metaUnknown = 0 // in place of the number of names plus one
+	"github.com/clarion-lb/clarion/internal/lb"
 )
 
-func encodeMeta(names []string, limit int) []byte {
+// A node's meta data says which of its interfaces could announce: a mark, the version, and
+// each name with its length and the families. Without the list, what the node has is not known: a
+// MetalLB speaker says nothing, and one with more interfaces than there is room for says no list.
+const (
+	metaMark    = 0xC7
+	metaVersion = 2
+	metaUnknown = 0 // in place of the number of names plus one
+
+	metaIPv4 = 1
+	metaIPv6 = 2
+)
+
+// encodeMeta returns the meta data; nil stands for interfaces that are not known.
+func encodeMeta(own *lb.Usable, limit int) []byte {
 	unknown := []byte{metaMark, metaVersion, metaUnknown}
-	if names == nil || len(names) > 250 {
+	if own == nil {
 		return unknown
 	}
-	out := []byte{metaMark, metaVersion, byte(len(names) + 1)}
-	for _, n := range names {
+	families := map[string]byte{}
+	for _, n := range own.IPv4 {
+		families[n] |= metaIPv4
+	}
+	for _, n := range own.IPv6 {
+		families[n] |= metaIPv6
+	}
+	if len(families) > 250 {
+		return unknown
+	}
+	out := []byte{metaMark, metaVersion, byte(len(families) + 1)}
+	for _, n := range slices.SortedFunc(maps.Keys(families), cmp.Compare[string]) {
 		if len(n) > 255 {
 			return unknown
 		}
-		out = append(append(out, byte(len(n))), n...)
+		out = append(append(append(out, byte(len(n))), n...), families[n])
 	}
 	if len(out) > limit {
 		return unknown
@@ -32,19 +52,37 @@ func encodeMeta(names []string, limit int) []byte {
 	return out
 }
 
-// decodeMeta returns the names, sorted, and false when they are not known. What follows the
-// list is for later versions.
-func decodeMeta(meta []byte) (names []string, known bool) {
-	if len(meta) < 3 || meta[0] != metaMark || meta[1] != metaVersion || meta[2] == metaUnknown {
-		return nil, false
+// decodeMeta returns the interfaces, and false when they are not known.
+func decodeMeta(meta []byte) (u lb.Usable, known bool) {
+	u, known, _ = readMeta(meta)
+	return u, known
+}
+
+// readMeta is decodeMeta, and returns what follows the list: the hardware addresses, and what later
+// versions may add.
+func readMeta(meta []byte) (u lb.Usable, known bool, rest []byte) {
+	if len(meta) < 3 || meta[0] != metaMark || meta[1] != metaVersion {
+		return lb.Usable{}, false, nil
 	}
-	names, rest := make([]string, 0, meta[2]-1), meta[3:]
-	for range meta[2] - 1 {
-		if len(rest) == 0 || len(rest) < 1+int(rest[0]) {
-			return nil, false
+	count, rest := meta[2], meta[3:]
+	if count == metaUnknown {
+		return lb.Usable{}, false, rest
+	}
+	for range count - 1 {
+		if len(rest) == 0 || len(rest) < 2+int(rest[0]) {
+			return lb.Usable{}, false, nil
 		}
-		names, rest = append(names, string(rest[1:1+int(rest[0])])), rest[1+int(rest[0]):]
+		end := 1 + int(rest[0])
+		name, families := string(rest[1:end]), rest[end]
+		if families&metaIPv4 != 0 {
+			u.IPv4 = append(u.IPv4, name)
+		}
+		if families&metaIPv6 != 0 {
+			u.IPv6 = append(u.IPv6, name)
+		}
+		rest = rest[end+1:]
 	}
-	slices.Sort(names)
-	return names, true
+	slices.Sort(u.IPv4)
+	slices.Sort(u.IPv6)
+	return u, true, rest
 }

@@ -18,7 +18,7 @@ func TestWhatKeepsANodeFromOwning(t *testing.T) {
 	interfaces := func(c ...string) func(*lb.Snapshot, *lb.View) {
 		return func(s *lb.Snapshot, v *lb.View) {
 			s.L2[0].Interfaces = []string{"eth1"}
-			v.Interfaces = map[string][]string{"node-c": c, "node-e": {"eth1"}}
+			v.Interfaces = map[string]lb.Usable{"node-c": both(c...), "node-e": both("eth1")}
 		}
 	}
 	tests := []struct {
@@ -42,8 +42,11 @@ func TestWhatKeepsANodeFromOwning(t *testing.T) {
 		}, "node-c", lb.NodeAssigned},
 		{"the named interface is absent or has no carrier", interfaces("eth0"), "node-e", lb.NoInterface},
 		{"the named interface is there", interfaces("eth0", "eth1"), "node-c", lb.NodeAssigned},
-		{"no interface has carrier", func(_ *lb.Snapshot, v *lb.View) { v.Interfaces = map[string][]string{"node-c": {}} }, "node-e", lb.NoInterface},
-		{"any interface will do", func(_ *lb.Snapshot, v *lb.View) { v.Interfaces = map[string][]string{"node-c": {"eth7"}} }, "node-c", lb.NodeAssigned},
+		{"no interface has carrier", func(_ *lb.Snapshot, v *lb.View) { v.Interfaces = map[string]lb.Usable{"node-c": both()} }, "node-e", lb.NoInterface},
+		{"no interface has a link-local address, which ARP does not need", func(_ *lb.Snapshot, v *lb.View) {
+			v.Interfaces = map[string]lb.Usable{"node-c": {IPv4: []string{"eth0"}}}
+		}, "node-c", lb.NodeAssigned},
+		{"any interface will do", func(_ *lb.Snapshot, v *lb.View) { v.Interfaces = map[string]lb.Usable{"node-c": both("eth7")} }, "node-c", lb.NodeAssigned},
 		{"one of two advertisements can announce", func(s *lb.Snapshot, v *lb.View) {
 			interfaces("eth0")(s, v)
 			s.L2 = append(s.L2, lb.L2Advertisement{Name: "other", Pools: []string{"p"}, Interfaces: []string{"eth0"}})
@@ -54,12 +57,12 @@ func TestWhatKeepsANodeFromOwning(t *testing.T) {
 		}, "node-e", lb.NoInterface},
 		{"interfaces that it has not told of", func(s *lb.Snapshot, v *lb.View) {
 			s.L2[0].Interfaces = []string{"eth1"}
-			v.Interfaces = map[string][]string{"node-e": {"eth1"}}
+			v.Interfaces = map[string]lb.Usable{"node-e": both("eth1")}
 		}, "node-c", lb.NodeAssigned},
 		{"nobody has the interface, so its owner by hash reports it", func(s *lb.Snapshot, v *lb.View) {
-			s.L2[0].Interfaces, v.Interfaces = []string{"eth1"}, map[string][]string{}
+			s.L2[0].Interfaces, v.Interfaces = []string{"eth1"}, map[string]lb.Usable{}
 			for _, n := range v.Members {
-				v.Interfaces[n] = []string{"eth0"}
+				v.Interfaces[n] = both("eth0")
 			}
 		}, "node-c", lb.NodeAssigned},
 		{"with policy Local only nodes with an endpoint are asked for the interface", func(s *lb.Snapshot, v *lb.View) {
@@ -89,8 +92,21 @@ func TestSharersLookForInterfacesTogether(t *testing.T) {
 	a.SharingKey, b.SharingKey = "k", "k"
 	s, v := newCluster(a, b), everyone()
 	s.L2[0].Interfaces = []string{"eth1"}
-	v.Interfaces = map[string][]string{"node-c": {"eth0"}, "node-e": {"eth1"}}
+	v.Interfaces = map[string]lb.Usable{"node-c": both("eth0"), "node-e": both("eth1")}
 	if got := owners(s, v)[netip.MustParseAddr("192.0.2.1")]; len(got) != 1 || got[0] != "node-e" {
 		t.Errorf("owned by %v, want node-e", got)
+	}
+}
+
+// both are interfaces that can announce addresses of both families.
+func both(names ...string) lb.Usable { return lb.Usable{IPv4: names, IPv6: names} }
+
+func TestANodeWithoutIPv6OnItsInterfacesOwnsNoIPv6Address(t *testing.T) {
+	s, v := newCluster(newService("a", "2001:db8::1")), everyone()
+	before := ForNode("node-a", s, v).Why[0].Owner
+	v.Interfaces = map[string]lb.Usable{before: {IPv4: []string{"eth0"}}}
+	d := ForNode(before, s, v)
+	if e := d.Why[0]; e.Owner == before || e.Owner == "" || len(d.L2) > 0 {
+		t.Errorf("%s has no link-local address, and %q owns the IPv6 address", before, e.Owner)
 	}
 }

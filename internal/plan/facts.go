@@ -23,11 +23,11 @@ type facts struct {
 	spans    []span         // sorted by first address
 	ads      []ad
 	adsOf    [][]int // by pool: the indices of the advertisements that select it
-	classes  map[string]*class
+	classes  map[classKey]*class
 	recorded map[netip.Addr]string
 	settled  bool
 	// usable are, by node, the interfaces that can announce; nil where that is not known.
-	usable [][]string
+	usable []*lb.Usable
 	// options is false when nothing is recorded, so that addresses with options could not
 	// have the same owner everywhere.
 	options bool
@@ -54,15 +54,22 @@ type ad struct {
 	weight  []int  // by node
 }
 
-// class is what Services have in common that match the same advertisements.
+// classKey names a class: a sorted list of advertisements, encoded, and the family.
+type classKey struct {
+	ads    string
+	family lb.Family
+}
+
+// class is what addresses of a family have in common whose Services match the same advertisements.
 type class struct {
 	ads      []int
+	family   lb.Family
 	election lb.Election
 	// selective is true when an advertisement has serviceSelectors.
 	selective bool
 	selects   []bool // by node: an advertisement allows it
 	weight    []int  // by node
-	// reaches says by node whether an interface that may announce has carrier there.
+	// reaches says by node whether an interface there may announce, and can.
 	reaches []bool
 	// interfaces are those of this node; empty means all.
 	interfaces []string
@@ -74,19 +81,21 @@ func newFacts(self string, s lb.Snapshot, v lb.View, e *elect.Elector) *facts {
 	f := &facts{
 		self: -1, selfName: self, services: s.Services, recorded: v.Owners, settled: v.Settled,
 		options: !v.All, elector: e,
-		usable:  make([][]string, len(s.Nodes)),
+		usable:  make([]*lb.Usable, len(s.Nodes)),
 		nodes:   make([]node, len(s.Nodes)),
 		index:   make(map[string]int, len(s.Nodes)),
 		ads:     make([]ad, len(s.L2)),
 		adsOf:   make([][]int, len(s.Pools)),
-		classes: map[string]*class{},
+		classes: map[classKey]*class{},
 	}
 	for i := range s.Nodes {
 		n := &s.Nodes[i]
 		_, going := slices.BinarySearch(v.Leaving, n.Name)
 		f.nodes[i] = node{name: n.Name, reason: nodeReason(n, v), leaving: n.Leaving || going}
 		f.index[n.Name] = i
-		f.usable[i] = v.Interfaces[n.Name]
+		if usable, known := v.Interfaces[n.Name]; known {
+			f.usable[i] = &usable
+		}
 	}
 	if i, ok := f.index[self]; ok {
 		f.self = i
@@ -169,7 +178,7 @@ func spansOf(pools []lb.Pool) []span {
 
 // classOf returns the class of a Service for an address of a pool, nil when no advertisement
 // matches.
-func (f *facts) classOf(pool int, svc *lb.Service) *class {
+func (f *facts) classOf(pool int, svc *lb.Service, family lb.Family) *class {
 	var buf [64]int
 	matching := buf[:0]
 	for _, k := range f.adsOf[pool] {
@@ -180,27 +189,27 @@ func (f *facts) classOf(pool int, svc *lb.Service) *class {
 	if len(matching) == 0 {
 		return nil
 	}
-	return f.class(matching)
+	return f.class(matching, family)
 }
 
 // class returns the class of a sorted list of advertisements.
-func (f *facts) class(ads []int) *class {
+func (f *facts) class(ads []int, family lb.Family) *class {
 	var buf [64]byte
 	key := buf[:0]
 	for _, k := range ads {
 		key = binary.AppendUvarint(key, uint64(k))
 	}
-	c, ok := f.classes[string(key)]
+	c, ok := f.classes[classKey{string(key), family}] // no allocation: the key does not outlive the line
 	if !ok {
-		c = f.newClass(slices.Clone(ads))
-		f.classes[string(key)] = c
+		c = f.newClass(slices.Clone(ads), family)
+		f.classes[classKey{string(key), family}] = c
 	}
 	return c
 }
 
-func (f *facts) newClass(ads []int) *class {
+func (f *facts) newClass(ads []int, family lb.Family) *class {
 	c := &class{
-		ads: ads, election: f.election(ads),
+		ads: ads, family: family, election: f.election(ads),
 		selects: make([]bool, len(f.nodes)), weight: make([]int, len(f.nodes)), reaches: make([]bool, len(f.nodes)),
 	}
 	for _, k := range ads {
@@ -212,7 +221,7 @@ func (f *facts) newClass(ads []int) *class {
 		}
 	}
 	for n := range f.nodes {
-		c.reaches[n] = f.reaches(ads, n)
+		c.reaches[n] = f.reaches(ads, family, n)
 	}
 	var eligible []lb.Candidate
 	for n := range f.nodes {
@@ -240,13 +249,13 @@ func (f *facts) election(ads []int) lb.Election {
 	return first.Election
 }
 
-// reaches says whether a node has an interface with carrier to announce on, as far as it has
-// told.
-func (f *facts) reaches(ads []int, n int) bool {
-	usable := f.usable[n]
-	if usable == nil {
+// reaches says whether a node has an interface to announce addresses of a family on, as far as it
+// has told.
+func (f *facts) reaches(ads []int, family lb.Family, n int) bool {
+	if f.usable[n] == nil {
 		return true
 	}
+	usable := f.usable[n].Of(family)
 	named := f.interfaces(ads, n)
 	return len(named) == 0 && len(usable) > 0 ||
 		slices.ContainsFunc(named, func(i string) bool { return slices.Contains(usable, i) })

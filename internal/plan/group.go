@@ -87,7 +87,7 @@ func (f *facts) member(svc *lb.Service, addr netip.Addr, why int) member {
 		m.reason = lb.NoPool
 		return m
 	}
-	c := f.classOf(pool, svc)
+	c := f.classOf(pool, svc, lb.FamilyOf(addr))
 	switch {
 	case c == nil:
 		m.reason = lb.NoMatchingAdvertisement
@@ -181,7 +181,7 @@ func (f *facts) sharedCandidates(live []member) []lb.Candidate {
 		ads = append(ads, live[i].class.ads...)
 	}
 	slices.Sort(ads)
-	all := f.class(slices.Compact(ads))
+	all := f.class(slices.Compact(ads), live[0].class.family)
 	var out []lb.Candidate
 	most := 1
 	for n := range f.nodes {
@@ -242,7 +242,7 @@ func (f *facts) decide(g *group, d *Desired) {
 	if len(live) > 1 {
 		slices.SortFunc(served, lb.Key.Compare)
 		slices.Sort(ads)
-		a.Services, a.Interfaces = slices.Compact(served), f.class(slices.Compact(ads)).interfaces
+		a.Services, a.Interfaces = slices.Compact(served), f.class(slices.Compact(ads), live[0].class.family).interfaces
 	}
 	a.Withhold = f.withholds(live)
 	d.L2 = append(d.L2, a)

@@ -81,7 +81,7 @@ func (p *Patience) wake(at time.Time) {
 func sameView(a, b lb.View) bool {
 	return a.Known == b.Known && a.All == b.All && slices.Equal(a.Members, b.Members) &&
 		slices.Equal(a.Leaving, b.Leaving) && maps.Equal(a.Owners, b.Owners) &&
-		maps.EqualFunc(a.Interfaces, b.Interfaces, slices.Equal[[]string])
+		maps.EqualFunc(a.Interfaces, b.Interfaces, lb.Usable.Equal)
 }
 
 func sameNode(a, b lb.Node) bool {

@@ -54,6 +54,9 @@ type Explanation struct {
 	Owner string
 	// Reason is NodeAssigned when Announced, otherwise what stands in the way.
 	Reason lb.Reason
+	// Absent is true with AnnounceFailed when the interfaces that the advertisements name do not
+	// exist on this node; otherwise they cannot announce the address now.
+	Absent bool
 	// Nodes are the verdicts on all nodes of the cluster, sorted by name; none when Reason
 	// holds for the Service whatever the node.
 	Nodes []NodeVerdict

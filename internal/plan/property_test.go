@@ -43,10 +43,11 @@ func randomCluster(r *rand.Rand) (lb.Snapshot, lb.View) {
 		v.Leaving = v.Members[:r.IntN(len(v.Members)+1)]
 	}
 	v.Settled = r.IntN(2) == 0
-	v.Interfaces = map[string][]string{}
+	v.Interfaces = map[string]lb.Usable{}
 	for _, n := range v.Members {
 		if r.IntN(3) == 0 {
-			v.Interfaces[n] = [][]string{{}, {"eth0"}, {"eth0", "eth1"}}[r.IntN(3)]
+			names := [][]string{{}, {"eth0"}, {"eth0", "eth1"}}
+			v.Interfaces[n] = lb.Usable{IPv4: names[r.IntN(3)], IPv6: names[r.IntN(3)]}
 		}
 	}
 	v.Owners = map[netip.Addr]string{}

@@ -68,10 +68,13 @@ func withdrawn(e *Explanation, self string) Event {
 }
 
 func failed(e *Explanation, self string) Event {
-	return Event{
-		Service: e.Service, Warning: true, Reason: lb.AnnounceFailed,
-		Message: fmt.Sprintf("the interfaces specified by LB IP %q doesn't exist in assigned node %q with protocol %q", e.Addr, self, Layer2),
+	out := Event{Service: e.Service, Warning: true, Reason: lb.AnnounceFailed}
+	if e.Absent { // MetalLB's words
+		out.Message = fmt.Sprintf("the interfaces specified by LB IP %q doesn't exist in assigned node %q with protocol %q", e.Addr, self, Layer2)
+	} else {
+		out.Message = fmt.Sprintf("cannot announce %q from assigned node %q with protocol %q: %s", e.Addr, self, Layer2, e.Text())
 	}
+	return out
 }
 
 // Text says the reason in words that fit after "not announced here:".
@@ -100,9 +103,21 @@ func (e *Explanation) Text() string {
 	case lb.NoInterface:
 		return "no interface of this node that may announce the address has carrier"
 	case lb.AnnounceFailed:
-		return "none of the interfaces named by the L2Advertisements exists on this node"
+		return e.failure()
 	default:
 		return string(e.Reason)
+	}
+}
+
+// failure says why the node that owns the address cannot announce it.
+func (e *Explanation) failure() string {
+	switch {
+	case e.Absent:
+		return "none of the interfaces named by the L2Advertisements exists on this node"
+	case e.Addr.Is6():
+		return "no interface of this node that may announce the address has carrier and an IPv6 link-local address"
+	default:
+		return "no interface of this node that may announce the address has carrier"
 	}
 }
 

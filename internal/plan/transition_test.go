@@ -57,10 +57,10 @@ func TestMissingInterfacesFailTheAnnouncementButNotTheElection(t *testing.T) {
 	s := newCluster(newService("a", "192.0.2.1"))
 	s.L2[0].Interfaces = []string{"eth1", "eth2"}
 	d := ForNode("node-c", s, everyone())
-	if got := OnLinks(d, []lb.Link{{Name: "eth0"}, {Name: "eth2"}}); !reflect.DeepEqual(got, d) {
+	if got := OnLinks(d, []lb.Link{{Name: "eth0"}, {Name: "eth2"}}, both("eth0", "eth2")); !reflect.DeepEqual(got, d) {
 		t.Errorf("one interface exists, yet the plan changed: %v", got)
 	}
-	failed := OnLinks(d, []lb.Link{{Name: "eth0"}})
+	failed := OnLinks(d, []lb.Link{{Name: "eth0"}}, both("eth0"))
 	if len(failed.L2) > 0 || showWhy(failed, "a") != "192.0.2.1 node-c announceFailed" || failed.Why[0].Announced {
 		t.Errorf("announced %q, why %q", show(failed), showWhy(failed, "a"))
 	}
@@ -72,7 +72,7 @@ func TestMissingInterfacesFailTheAnnouncementButNotTheElection(t *testing.T) {
 	if diff := cmp.Diff(want, Transitions(Desired{}, failed)); diff != "" {
 		t.Errorf("at start (-want +got):\n%s", diff)
 	}
-	if again := Transitions(failed, OnLinks(d, nil)); len(again) > 0 {
+	if again := Transitions(failed, OnLinks(d, nil, lb.Usable{})); len(again) > 0 {
 		t.Errorf("said twice: %v", again)
 	}
 	back := Transitions(failed, d)
@@ -81,6 +81,37 @@ func TestMissingInterfacesFailTheAnnouncementButNotTheElection(t *testing.T) {
 	}
 	if lost := Transitions(d, failed); len(lost) != 2 || lost[0].Reason != lb.AnnounceFailed || lost[1].Reason != lb.Withdrawn {
 		t.Errorf("interface vanished: %v, want announceFailed and withdrawn", lost)
+	}
+}
+
+func TestAnnouncingFailsWithoutAnInterfaceThatCan(t *testing.T) {
+	named := newCluster(newService("a", "192.0.2.1"))
+	named.L2[0].Interfaces = []string{"eth1"}
+	links := []lb.Link{{Name: "eth0"}, {Name: "eth1"}}
+	for _, tt := range []struct {
+		name    string
+		cluster lb.Snapshot
+		usable  lb.Usable
+		want    string // the event's text, "" when the address is announced
+	}{
+		{"any interface", newCluster(newService("a", "192.0.2.1")), lb.Usable{IPv4: []string{"eth0"}}, ""},
+		{"none has carrier", newCluster(newService("a", "192.0.2.1")), lb.Usable{},
+			`cannot announce "192.0.2.1" from assigned node "node-c" with protocol "layer2": no interface of this node that may announce the address has carrier`},
+		{"the named one has no carrier", named, lb.Usable{IPv4: []string{"eth0"}},
+			`cannot announce "192.0.2.1" from assigned node "node-c" with protocol "layer2": no interface of this node that may announce the address has carrier`},
+		{"none has IPv6", newCluster(newService("a", "2001:db8::1")), lb.Usable{IPv4: []string{"eth0"}},
+			`cannot announce "2001:db8::1" from assigned node "node-c" with protocol "layer2": no interface of this node that may announce the address has carrier and an IPv6 link-local address`},
+	} {
+		d := OnLinks(ForNode("node-c", tt.cluster, alive("node-c")), links, tt.usable)
+		var got string
+		for _, e := range Transitions(Desired{}, d) {
+			if e.Reason == lb.AnnounceFailed {
+				got = e.Message
+			}
+		}
+		if got != tt.want || len(L2Statuses(d)) != 0 != (tt.want == "") {
+			t.Errorf("%s: event %q, statuses %v", tt.name, got, L2Statuses(d))
+		}
 	}
 }
 
