@@ -84,6 +84,7 @@ func TestOldBGPPeer(t *testing.T) {
 func TestBGPAdvertisement(t *testing.T) {
 	const (
 		badCommunity = "a community is 65000:100"
+		badExtended  = "an extended community is rt:65000:100 or soo:65000:100"
 		exclusive    = "serviceSelectors and aggregationLength are mutually exclusive"
 	)
 	run(t, "v1beta1", "BGPAdvertisement", []check{
@@ -105,9 +106,9 @@ func TestBGPAdvertisement(t *testing.T) {
 		{"community of three", `{communities: ["1:2:3"]}`, badCommunity},
 		{"large community of two", `{communities: ["large:1:2"]}`, badCommunity},
 		{"large community too large", `{communities: ["large:1:2:4300000000"]}`, badCommunity},
-		{"route target of two large numbers", `{communities: ["rt:65536:65536"]}`, badCommunity},
-		{"site of origin too large", `{communities: ["soo:1:4300000000"]}`, badCommunity},
-		{"extended community too short", `{communities: ["ext:0x0123"]}`, badCommunity},
+		{"route target of two large numbers", `{communities: ["rt:65536:65536"]}`, badExtended},
+		{"site of origin too large", `{communities: ["soo:1:4300000000"]}`, badExtended},
+		{"extended community too short", `{communities: ["ext:0x0123"]}`, badExtended},
 		{"community twice", `{communities: [a, b, a]}`, "spec.communities: lists the same thing twice"},
 		{"pool twice", `{ipAddressPools: [a, a]}`, "spec.ipAddressPools: lists the same thing twice"},
 		{"peer twice", `{peers: [a, a]}`, "spec.peers: lists the same thing twice"},

@@ -50,7 +50,10 @@ func TestBFDProfile(t *testing.T) {
 }
 
 func TestCommunity(t *testing.T) {
-	const bad = "value must be a community such as 65000:100"
+	const (
+		bad         = "value must be a community such as 65000:100"
+		badExtended = "an extended community is rt:65000:100 or soo:65000:100"
+	)
 	create(t, object(t, "v1beta1", "Community", "other", `communities: [{name: taken, value: "1:1"}]`))
 	run(t, "v1beta1", "Community", []check{
 		{"name of another object", `communities: [{name: taken, value: "2:2"}]`, "spec.communities: the name taken is already in Community other"},
@@ -61,10 +64,10 @@ func TestCommunity(t *testing.T) {
 		{"no value", "communities: [{name: a}]", bad},
 		{"number too large", `communities: [{name: a, value: "1:65536"}]`, bad},
 		{"a name for a value", "communities: [{name: a, value: no-export}]", bad},
-		{"route target of two large numbers", `communities: [{name: a, value: "rt:65536:65536"}]`, bad},
-		{"site of origin of three", `communities: [{name: a, value: "soo:1:2:3"}]`, bad},
-		{"extended one that is too short", `communities: [{name: a, value: "ext:0x0123456789abcde"}]`, bad},
-		{"extended one that is decimal", `communities: [{name: a, value: "ext:0123456789abcdef01"}]`, bad},
+		{"route target of two large numbers", `communities: [{name: a, value: "rt:65536:65536"}]`, badExtended},
+		{"site of origin of three", `communities: [{name: a, value: "soo:1:2:3"}]`, badExtended},
+		{"extended one that is too short", `communities: [{name: a, value: "ext:0x0123456789abcde"}]`, badExtended},
+		{"extended one that is decimal", `communities: [{name: a, value: "ext:0123456789abcdef01"}]`, badExtended},
 		{"name twice", `communities: [{name: a, value: "1:1"}, {name: a, value: "2:2"}]`, "spec.communities: the name a is there twice"},
 	})
 	t.Run("with itself", func(t *testing.T) {
