@@ -76,27 +76,28 @@ func (m *Machine) isExcluded(name string) bool {
 // choose returns the links on which an address belongs now; valid until its next call.
 func (m *Machine) choose(e *entry) []*link {
 	m.pick = m.pick[:0]
-	eligible := m.eligible[e.family]
-	if len(e.ifaces) > 0 {
-		for _, l := range eligible {
-			if slices.Contains(e.ifaces, l.Name) {
-				m.pick = append(m.pick, l)
-			}
-		}
-		return m.pick
-	}
+	named := func(l *link) bool { return len(e.ifaces) == 0 || slices.Contains(e.ifaces, l.Name) }
 	var best *link
 	var bits int
-	for _, l := range eligible {
-		if b := owns(l, e.addr); b > 0 && (best == nil || m.better(e, l, b, best, bits)) {
+	for _, l := range m.eligible[e.family] {
+		if b := owns(l, e.addr); b > 0 && named(l) && (best == nil || m.better(e, l, b, best, bits)) {
 			best, bits = l, b
 		}
 	}
 	if best != nil {
 		m.pick = append(m.pick, best)
+	}
+	if best != nil && len(e.ifaces) == 0 {
 		return m.pick
 	}
-	return eligible
+	// In a segment of another subnet the address is announced where nothing better is known, or
+	// where that was asked for by name.
+	for _, l := range m.eligible[e.family] {
+		if named(l) && owns(l, e.addr) == 0 {
+			m.pick = append(m.pick, l)
+		}
+	}
+	return m.pick
 }
 
 // better says whether link l, whose prefix of b bits holds the address, is preferred to

@@ -89,6 +89,19 @@ func TestTheLinkThatOwnsTheSubnetAnswers(t *testing.T) {
 	}
 }
 
+func TestNamedInterfacesOfOneSubnetGiveTheAddressOneHardwareAddress(t *testing.T) {
+	second, third := link1(), link1()
+	second.Prefixes = link0().Prefixes
+	third.Index, third.Name = 9, "eth2"
+	a := lb.Announcement{Addr: want(vip4)[0].Addr, Interfaces: []string{"eth0", "eth1", "eth2"}}
+	m := newMachine(t, quiet(), link0(), second, third)
+	m.Set([]lb.Announcement{a}, at(0))
+	equal(t, announcedOn(t, m), []string{"eth0", "eth2"}) // eth2 is in a segment of its own
+	a.Interfaces = []string{"eth1", "eth2"}
+	m.Set([]lb.Announcement{a}, at(1))
+	equal(t, announcedOn(t, m), []string{"eth1", "eth2"})
+}
+
 func TestAnAddressMovesToTheSecondInterfaceAndStays(t *testing.T) {
 	second := link1()
 	second.Prefixes = link0().Prefixes
