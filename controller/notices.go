@@ -5,6 +5,7 @@ package main
 
 import (
 	"log/slog"
+	"strings"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
@@ -111,9 +112,19 @@ func (n *notices) problems(problems []lb.Problem, objects cluster.Objects) {
 		n.log.Warn("problem in an object", "kind", p.Kind, "object", p.Object, "field", p.Field,
 			"reason", p.Reason, "message", p.Message)
 		if ref := refs[objectID{p.Kind, p.Object}]; ref != nil {
-			n.events.Event(ref, corev1.EventTypeWarning, string(p.Reason), cluster.Summary([]lb.Problem{p}))
+			n.events.Event(ref, corev1.EventTypeWarning, string(p.Reason), eventText(p))
 		}
 	}
+}
+
+// eventText names the field of a mistake and the cure, but for deprecated annotations: that is an
+// event of MetalLB's, and scripts may know its text, which names the annotation. The cure is logged.
+func eventText(p lb.Problem) string {
+	if p.Reason == lb.DeprecatedAnnotation {
+		text, _, _ := strings.Cut(p.Message, ";")
+		return text
+	}
+	return cluster.Summary([]lb.Problem{p})
 }
 
 // objectID names an object among those of all kinds.

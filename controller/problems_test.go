@@ -55,6 +55,26 @@ func TestEventNamesTheObjectWithItsVersionAndUID(t *testing.T) {
 	}
 }
 
+func TestEventAboutADeprecatedAnnotationSaysWhatMetalLBSays(t *testing.T) {
+	_, problems := cluster.Compile(cluster.Objects{
+		Services: []*cluster.Packed{cluster.Pack(&corev1.Service{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "x", Annotations: map[string]string{"metallb.universe.tf/address-pool": "p"}},
+			Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer},
+		})},
+		Pools: []*v1beta1.IPAddressPool{{ObjectMeta: metav1.ObjectMeta{Name: "p"}, Spec: v1beta1.IPAddressPoolSpec{Addresses: []string{"x"}}}},
+	})
+	texts := map[string]string{}
+	for _, p := range problems {
+		texts[p.Kind] = eventText(p)
+	}
+	if got, want := texts["Service"], "Service uses deprecated annotation metallb.universe.tf/address-pool"; got != want {
+		t.Errorf("event says %q, want %q", got, want)
+	}
+	if got := texts["IPAddressPool"]; !strings.HasPrefix(got, "spec.addresses[0]: ") {
+		t.Errorf("event says %q, want the field first", got)
+	}
+}
+
 func TestProblemsAreCountedByKind(t *testing.T) {
 	m := newMetrics(kube.NewServiceWriter(slog.New(slog.DiscardHandler), fake.NewClientset(), func() {}))
 	m.observe(&alloc.Result{}, []lb.Problem{{Kind: "BGPPeer", Field: "a"}, {Kind: "BGPPeer", Field: "b"}, {Kind: "Community"}})
