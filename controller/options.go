@@ -5,6 +5,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"os"
 
@@ -37,13 +38,23 @@ func parse(args []string, getenv func(string) string) (options, []string, error)
 
 	const noWebhook = "Clarion validates without a webhook server, by rules in the CRDs and admission policies"
 	for _, name := range []string{
-		"disable-cert-rotation", "cert-dir", "cert-service-name", "webhook-secret", "webhook-http2", "webhook-mode",
+		"disable-cert-rotation", "cert-dir", "cert-service-name", "webhook-secret", "webhook-http2",
 	} {
 		f.Ignore(name, noWebhook)
 	}
+	mode := f.String("webhook-mode", "", "accepted and ignored unless it is onlywebhook: "+noWebhook)
 	notices, err := o.Parse(f, args)
+	switch {
+	case err != nil:
+		return o, nil, err
+	case *mode == "onlywebhook":
+		// In MetalLB such a process gives no addresses. One that did would surprise its user.
+		return o, nil, errors.New("--webhook-mode=onlywebhook: there would be nothing to do, because " + noWebhook + "; remove this Deployment, or the flag")
+	case *mode != "":
+		notices = append(notices, "flag --webhook-mode has no effect: "+noWebhook)
+	}
 	if getenv("METALLB_BGP_TYPE") != "" {
 		notices = append(notices, "environment METALLB_BGP_TYPE has no effect: every field of the BGP kinds is checked whatever speaks BGP")
 	}
-	return o, notices, err
+	return o, notices, nil
 }

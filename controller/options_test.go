@@ -55,3 +55,16 @@ func TestUnknownFlagsAreRefusedByName(t *testing.T) {
 		t.Errorf("error is %v, want one that names what is missing", err)
 	}
 }
+
+// MetalLB's controller gives no addresses then, and neither may this one.
+func TestAControllerThatShallOnlyValidateIsRefused(t *testing.T) {
+	_, _, err := parse([]string{"--namespace=x", "--webhook-mode=onlywebhook"}, func(string) string { return "" })
+	if err == nil || !strings.Contains(err.Error(), "--webhook-mode=onlywebhook") {
+		t.Errorf("error is %v, want one that names the flag", err)
+	}
+	for _, mode := range []string{"enabled", "disabled"} {
+		if _, _, err := parse([]string{"--namespace=x", "--webhook-mode", mode}, func(string) string { return "" }); err != nil {
+			t.Errorf("%s: %v", mode, err)
+		}
+	}
+}
