@@ -75,6 +75,24 @@ func TestBGPPeer(t *testing.T) {
 	))
 }
 
+// As MetalLB does, and whatever the version.
+func TestAFieldWithoutEffectIsWarnedOf(t *testing.T) {
+	for _, version := range []string{"v1beta1", "v1beta2"} {
+		for _, c := range []struct {
+			spec string
+			warn bool
+		}{{"disableMP: true", true}, {"disableMP: false", false}, {"ebgpMultiHop: true", false}} {
+			o := object(t, version, "BGPPeer", "check", "{myASN: 1, peerASN: 2, peerAddress: 192.0.2.1, "+c.spec+"}")
+			warnings.take()
+			expect(t, o, "")
+			got := strings.Contains(strings.Join(warnings.take(), "\n"), "spec.disableMP is deprecated and has no effect")
+			if got != c.warn {
+				t.Errorf("%s with %s: warned is %t", version, c.spec, got)
+			}
+		}
+	}
+}
+
 func TestOldBGPPeer(t *testing.T) {
 	run(t, "v1beta1", "BGPPeer", append(peers(),
 		check{"as old clients write it", "{myASN: 1, peerASN: 2, peerAddress: 192.0.2.1, peerPort: 0, holdTime: 0s, keepaliveTime: 0s}", ""},

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,7 +21,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/yaml"
 
@@ -34,8 +34,34 @@ const (
 	patience = 30 * time.Second
 )
 
-// api is the API server of all tests in this package; TestMain makes it.
-var api dynamic.Interface
+// api is the API server of all tests in this package, and warnings what it warned of; TestMain
+// makes them.
+var (
+	api      dynamic.Interface
+	warnings = &recorder{}
+)
+
+// recorder keeps the texts of warnings.
+type recorder struct {
+	mu    sync.Mutex
+	texts []string
+}
+
+// HandleWarningHeader implements rest.WarningHandler.
+func (r *recorder) HandleWarningHeader(_ int, _, text string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.texts = append(r.texts, text)
+}
+
+// take returns what came since it was called last.
+func (r *recorder) take() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	texts := r.texts
+	r.texts = nil
+	return texts
+}
 
 func TestMain(m *testing.M) {
 	code, err := withServer(m.Run)
@@ -71,7 +97,7 @@ func withServer(run func() int) (code int, err error) {
 		return 1, fmt.Errorf("read kubeconfig: %w", err)
 	}
 	cfg.QPS = -1
-	cfg.WarningHandler = rest.NoWarnings{} // v1beta1 of BGPPeer is deprecated, which is tested offline
+	cfg.WarningHandler = warnings
 	if api, err = dynamic.NewForConfig(cfg); err != nil {
 		return 1, fmt.Errorf("build client: %w", err)
 	}
