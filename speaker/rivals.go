@@ -67,7 +67,7 @@ func (r *rivals) watch(ctx context.Context, s lb.Snapshot, v lb.View, d plan.Des
 		}
 		r.wire.Know(known)
 	}
-	r.probe(d)
+	d = r.probe(d)
 	r.look(ctx)
 	if len(r.seen) == 0 && len(r.yielded) == 0 {
 		return d
@@ -80,17 +80,21 @@ func (r *rivals) watch(ctx context.Context, s lb.Snapshot, v lb.View, d plan.Des
 	return plan.WithConflicts(d, r.nouns())
 }
 
-// probe has addresses that nobody announced so far asked for first, where foreign hosts have
-// precedence.
-func (r *rivals) probe(d plan.Desired) {
-	fresh := r.newcomers.Of(d)
+// probe marks the addresses that nobody announced so far, and has them asked for first where
+// foreign hosts have precedence.
+func (r *rivals) probe(d plan.Desired) plan.Desired {
 	var shy []netip.Addr
-	for i := range d.L2 {
-		if _, found := slices.BinarySearchFunc(fresh, d.L2[i].Addr, netip.Addr.Compare); found && d.L2[i].Withhold {
-			shy = append(shy, d.L2[i].Addr)
+	if fresh := r.newcomers.Of(d); len(fresh) > 0 {
+		d.L2 = slices.Clone(d.L2)
+		for i := range d.L2 {
+			a := &d.L2[i]
+			if _, a.Fresh = slices.BinarySearchFunc(fresh, a.Addr, netip.Addr.Compare); a.Fresh && a.Withhold {
+				shy = append(shy, a.Addr)
+			}
 		}
 	}
 	r.wire.Probe(shy)
+	return d
 }
 
 // look asks the wire. If it does not answer, what it said last holds.

@@ -38,6 +38,7 @@ type Machine struct {
 	yielding  map[netip.Addr]struct{} // left to other speakers
 	speakers  map[MAC]string          // nodes of the others
 	confirmed time.Time               // when the evidence of the last Confirm was seen
+	doubted   time.Time               // of the last Doubt: evidence from before is void
 	muted     bool                    // it was too old at the last call: nothing is sent
 
 	turns Turns
@@ -61,6 +62,8 @@ type entry struct {
 	withhold bool // a foreign host has precedence
 
 	placed bool // ifaces has been acted on at least once
+	// fresh is true when nobody of ours had announced the address before it came here.
+	fresh bool
 	// unproven is true until the address was shown to be unused on a link.
 	unproven bool
 	seats    []*seat
@@ -138,6 +141,7 @@ func (m *Machine) merge(a *lb.Announcement) {
 			e.group = SolicitedNode(addr)
 		}
 		_, e.unproven = m.unproven[addr]
+		e.fresh = a.Fresh
 		m.turns.Added++
 		m.entries[addr] = e
 	}

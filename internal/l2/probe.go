@@ -98,12 +98,14 @@ func (m *Machine) hold(s *seat, now time.Time) {
 
 // verifies says whether the next announcement of a seat is accompanied by a probe: a host
 // that has the address and says nothing unasked is found in no other way. That is the end of
-// the burst and each refresh. Where a foreign host has precedence it is the first one, too.
+// the burst and each refresh. Where a foreign host has precedence, or nobody of ours has announced
+// the address before, it is the first one, too. Not when taking over: the speaker that hands an
+// address over would take the question for a sign that it was not heard.
 func (m *Machine) verifies(s *seat) bool {
 	switch {
 	case !m.cfg.Verify || s.phase != talking:
 		return false
-	case s.first() && s.entry.withhold:
+	case s.first() && (s.entry.withhold || s.entry.fresh):
 		return true
 	default:
 		return s.round >= len(m.cfg.Burst) && (!s.first() || s.entry.family == lb.IPv6)

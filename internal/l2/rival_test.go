@@ -68,6 +68,18 @@ func TestAnAddressThatAForeignHostUsesIsWithheldWhenAskedFor(t *testing.T) {
 	})
 }
 
+func TestAnAddressThatNobodyAnnouncedBeforeIsAskedForWithTheFirstAnnouncement(t *testing.T) {
+	both(t, func(t *testing.T, addr netip.Addr, probe, announced string) {
+		for _, fresh := range []bool{true, false} {
+			m := newMachine(t, l2.Config{RefreshMin: -1, Verify: true}, link0())
+			first := sends(m.Set([]lb.Announcement{{Addr: addr, Fresh: fresh}}, at(0)))
+			if !slices.Contains(first, announced) || slices.Contains(first, probe) != fresh {
+				t.Errorf("fresh %v: first %q", fresh, first)
+			}
+		}
+	})
+}
+
 func TestAForeignHostIsAskedForLessOftenAfterTenConflicts(t *testing.T) {
 	m := newMachine(t, quiet(), link0())
 	m.Set(withheld(vip4), at(0))

@@ -54,6 +54,8 @@ type Announcement struct {
 	// Withhold leaves the address to a foreign host that uses it. Otherwise it is announced
 	// all the same, and defended.
 	Withhold bool
+	// Fresh is true while no speaker has announced the address before, as far as is known.
+	Fresh bool
 	// Services are the Services behind the address, sorted. More than one shares it.
 	Services []Key
 }
