@@ -20,8 +20,10 @@ type pkg struct {
 	Dir         string
 	Doc         string
 	GoFiles     []string
-	TestGoFiles []string
+	TestGoFiles []string // those in a package of their own, too
 	Imports     []string
+
+	XTestGoFiles []string
 }
 
 // rel returns the path below the module, "." for its root.
@@ -31,7 +33,7 @@ func (p pkg) rel() string {
 
 func packages(t *testing.T) []pkg {
 	t.Helper()
-	cmd := exec.Command("go", "list", "-json=ImportPath,Dir,Doc,GoFiles,TestGoFiles,Imports", module+"/...")
+	cmd := exec.Command("go", "list", "-json=ImportPath,Dir,Doc,GoFiles,TestGoFiles,XTestGoFiles,Imports", module+"/...")
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -46,6 +48,7 @@ func packages(t *testing.T) []pkg {
 		} else if err != nil {
 			t.Fatalf("read package list: %v", err)
 		}
+		p.TestGoFiles = append(p.TestGoFiles, p.XTestGoFiles...)
 		pkgs = append(pkgs, p)
 	}
 	if len(pkgs) == 0 {

@@ -99,7 +99,7 @@ func randomCase(r *rand.Rand) (netip.Addr, []lb.Candidate) {
 }
 
 // I3 and I4 of the election itself, with and without memory.
-func TestOneOwnerWhateverTheOrderAndOnlyItsLossMovesTheAddress(t *testing.T) {
+func TestI4OneOwnerWhateverTheOrderAndOnlyItsLossMovesTheAddress(t *testing.T) {
 	var e Elector
 	for seed := range uint64(2000) {
 		r := rand.New(rand.NewPCG(seed, 1))

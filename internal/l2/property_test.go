@@ -178,9 +178,9 @@ func (w *world) answers(a netip.Addr, link int) bool {
 	return len(got) == 1
 }
 
-// TestOnlyWantedAddressesAreAnswered is I5 in the machine's terms: whatever happened before,
+// TestI5OnlyWantedAddressesAreAnswered is I5 in the machine's terms: whatever happened before,
 // an address that is neither wanted nor being handed over is never answered for.
-func TestOnlyWantedAddressesAreAnswered(t *testing.T) {
+func TestI5OnlyWantedAddressesAreAnswered(t *testing.T) {
 	for seed := range uint64(300) {
 		w := newWorld(t, seed)
 		for range 60 {
@@ -197,8 +197,8 @@ func TestOnlyWantedAddressesAreAnswered(t *testing.T) {
 	}
 }
 
-// TestTheSameSetAgainDoesNothing is I6, for Set and SetLinks, also in another order.
-func TestTheSameSetAgainDoesNothing(t *testing.T) {
+// TestI6TheSameSetAgainDoesNothing is I6, for Set and SetLinks, also in another order.
+func TestI6TheSameSetAgainDoesNothing(t *testing.T) {
 	for seed := range uint64(300) {
 		w := newWorld(t, seed)
 		for range 60 {

@@ -116,7 +116,7 @@ func eachSeed(t *testing.T, check func(t *testing.T, r *rand.Rand, s lb.Snapshot
 
 // I4, first half, and I5: with equal views each address has exactly the owner that everybody
 // names, and nobody else announces it.
-func TestEqualViewsElectExactlyOneOwner(t *testing.T) {
+func TestI4EqualViewsElectExactlyOneOwner(t *testing.T) {
 	announced := 0
 	eachSeed(t, func(t *testing.T, _ *rand.Rand, s lb.Snapshot, v lb.View) {
 		by := owners(s, v)
@@ -142,7 +142,7 @@ func TestEqualViewsElectExactlyOneOwner(t *testing.T) {
 }
 
 // I4, second half. What has an option has been recorded by then.
-func TestRemovingANonOwnerChangesNoOwner(t *testing.T) {
+func TestI4RemovingANonOwnerChangesNoOwner(t *testing.T) {
 	eachSeed(t, func(t *testing.T, r *rand.Rand, s lb.Snapshot, v lb.View) {
 		if len(v.Members) == 0 || v.All {
 			return
@@ -236,7 +236,7 @@ func TestPlanIsStableOnceRecorded(t *testing.T) {
 }
 
 // I3: the order of what the loop lists does not matter, nor what it planned before.
-func TestOrderAndHistoryDoNotMatter(t *testing.T) {
+func TestI3OrderAndHistoryDoNotMatter(t *testing.T) {
 	var p Planner
 	eachSeed(t, func(t *testing.T, r *rand.Rand, s lb.Snapshot, v lb.View) {
 		self := s.Nodes[r.IntN(len(s.Nodes))].Name

@@ -10,7 +10,7 @@ import (
 )
 
 // I7: what is not known yet is told apart from what is empty.
-func TestUnknownInputsGiveAnUnknownPlan(t *testing.T) {
+func TestI7UnknownInputsGiveAnUnknownPlan(t *testing.T) {
 	unlisted := newService("b", "192.0.2.2")
 	unlisted.Endpoints = lb.Endpoints{}
 	noAddress := newService("b")
