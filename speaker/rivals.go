@@ -111,7 +111,7 @@ func (r *rivals) look(ctx context.Context) {
 
 // settle steps back for, or insists against, other speakers.
 func (r *rivals) settle(self string, s lb.Snapshot, v lb.View) {
-	now := time.Now()
+	now := r.wire.Now() // the rivals are seen by it
 	yield, insist := plan.Settle(self, s, v, r.nouns())
 	if !slices.Equal(yield, r.yielded) {
 		r.yielded = yield

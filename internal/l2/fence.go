@@ -12,11 +12,18 @@ import "time"
 // nothing.
 func (m *Machine) Confirm(at, now time.Time) []Action {
 	m.begin()
-	if at.After(m.confirmed) {
+	if at.After(m.confirmed) && at.After(m.doubted) {
 		m.confirmed = at
 	}
 	m.advance(now)
 	return m.out
+}
+
+// Doubt says that the view was found outdated: all evidence up to now is void, however fresh.
+// With Config.Fresh set, the machine is silent until the next Confirm.
+func (m *Machine) Doubt(now time.Time) {
+	m.confirmed, m.doubted = time.Time{}, now
+	m.muted = m.outdated(now)
 }
 
 // outdated says whether the machine must be silent for lack of fresh evidence.

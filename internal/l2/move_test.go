@@ -191,3 +191,19 @@ func TestWithoutFreshEvidenceTheMachineIsSilent(t *testing.T) {
 	equal(t, text(m.Handle(request(vip4), at(30_002))), nil)
 	equal(t, text(m.Confirm(at(30_003), at(30_003))), []string{garp, garpRe})
 }
+
+func TestDoubtVoidsTheEvidenceOfBefore(t *testing.T) {
+	m := newMachine(t, l2.Config{Fresh: time.Second, RefreshMin: -1}, link0())
+	m.Set(want(vip4), at(0))
+	m.Confirm(at(0), at(0))
+	m.Doubt(at(10))
+	equal(t, text(m.Handle(request(vip4), at(11))), nil)
+	equal(t, text(m.Confirm(at(9), at(12))), []string{}) // seen before the doubt, said after it
+	if due, ok := m.Deadline(); ok {
+		t.Errorf("waits for %s, but only evidence can end this", due)
+	}
+	m.Confirm(at(13), at(13))
+	if len(m.Handle(request(vip4), at(14))) != 1 {
+		t.Error("not answered with new evidence")
+	}
+}

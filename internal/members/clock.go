@@ -6,18 +6,11 @@ package members
 import (
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/clarion-lb/clarion/internal/boottime"
 )
 
-// clock returns the time since boot. Unlike Go's monotonic clock it goes on while the
-// machine is suspended, and unlike the wall clock no NTP step moves it.
-func clock() time.Duration {
-	var ts unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
-		panic("CLOCK_BOOTTIME: " + err.Error()) // exists since Linux 2.6.39
-	}
-	return time.Duration(ts.Nano())
-}
+// clock is the time by which all of this package goes: a suspended machine has stood still.
+func clock() time.Duration { return boottime.Now() }
 
 // stale says whether so much time has passed since the last beat of the process that its
 // peers may have declared it dead, whatever it remembers.

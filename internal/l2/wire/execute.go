@@ -6,7 +6,6 @@ package wire
 import (
 	"errors"
 	"fmt"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -15,11 +14,20 @@ import (
 )
 
 // do executes actions in order. It never waits for a link: a frame that cannot leave at
-// once is dropped, counted and said again by the machine's schedule.
+// once is dropped, counted and said again by the machine's schedule. Whether anything may be
+// said is asked once more before the first frame of a batch: making a large one takes a while.
 func (w *Wire) do(actions []l2.Action) {
 	var failed []failure
+	asked, may := false, true
 	for i := range actions {
 		a := &actions[i]
+		if sends(a) && !asked {
+			asked, may = true, w.mayAnswer()
+		}
+		if sends(a) && !may {
+			w.sent.Withheld++
+			continue
+		}
 		if f, ok := w.one(a); !ok {
 			failed = append(failed, f)
 		}
@@ -108,7 +116,7 @@ func (w *Wire) fail(f failure) {
 	}
 	w.log.Warn("link failed", "link", f.port.ifi.Name, "family", f.port.family.String(), "reason", f.err)
 	w.sent.Broken++
-	w.do(w.machine.Failed(f.port.link, f.port.family, time.Now()))
+	w.do(w.machine.Failed(f.port.link, f.port.family, w.Now()))
 }
 
 // send executes a Send action. A frame that cannot leave is only counted, unless the error

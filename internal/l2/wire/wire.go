@@ -22,6 +22,10 @@ type Options struct {
 	// Notify is called after a rival was seen or has gone, or a release ended, so that the caller looks at
 	// Observe again. It runs in the packet loop and must not block. It may be nil.
 	Notify func()
+	// MayAnswer says whether what was set follows from a view that still stands. It is asked
+	// for each received frame and before anything is sent; once it has said no, nothing is sent
+	// until the next Confirm. It must be cheap and must not block. It may be nil, which is yes.
+	MayAnswer func() bool
 }
 
 // Wire is the layer 2 speaker of this node. Set, SetLinks, Release and Reannounce return at
@@ -29,6 +33,8 @@ type Options struct {
 type Wire struct {
 	log    *slog.Logger
 	notify func()
+	may    func() bool
+	clock  clock
 	mail   *mailbox
 
 	queries  chan l2.Query
@@ -49,8 +55,10 @@ type Wire struct {
 type Sent struct {
 	Frames uint64
 	Failed uint64 // the kernel took the frame neither at once nor at all: link down, queue full
-	Opens  uint64 // sockets opened, by link and family
-	Broken uint64 // ports that failed and were closed for a retry
+	// Withheld were ready to leave when MayAnswer said no.
+	Withheld uint64
+	Opens    uint64 // sockets opened, by link and family
+	Broken   uint64 // ports that failed and were closed for a retry
 }
 
 type portKey struct {
@@ -76,6 +84,8 @@ func New(o Options) (*Wire, error) {
 	return &Wire{
 		log:      o.Log,
 		notify:   o.Notify,
+		may:      o.MayAnswer,
+		clock:    newClock(),
 		mail:     newMailbox(),
 		queries:  make(chan l2.Query, queueLen),
 		failures: make(chan failure, queueLen),
@@ -117,7 +127,7 @@ func (w *Wire) Yield(addrs []netip.Addr) {
 	w.mail.post(func(l *letter) { l.yield, l.hasYield = addrs, true })
 }
 
-// Confirm says that at the given time this node's view was proven current
+// Confirm says that at the given time, by Now, this node's view was proven current
 // (l2.Machine.Confirm). It matters only with Config.Fresh.
 func (w *Wire) Confirm(at time.Time) {
 	w.mail.post(func(l *letter) {
@@ -167,7 +177,7 @@ func (w *Wire) Observe(ctx context.Context) (Observation, error) {
 	err := w.call(ctx, func() {
 		o = Observation{
 			Announced: w.machine.Announced(),
-			Conflicts: w.machine.Conflicts(time.Now()),
+			Conflicts: w.machine.Conflicts(w.Now()),
 			Counters:  w.machine.Counters(),
 			Sent:      w.sent,
 		}
@@ -181,7 +191,7 @@ func (w *Wire) Observe(ctx context.Context) (Observation, error) {
 // Rivals returns who else uses addresses that are wanted here (l2.Machine.Conflicts).
 func (w *Wire) Rivals(ctx context.Context) ([]l2.Rival, error) {
 	var out []l2.Rival
-	if err := w.call(ctx, func() { out = w.machine.Conflicts(time.Now()) }); err != nil {
+	if err := w.call(ctx, func() { out = w.machine.Conflicts(w.Now()) }); err != nil {
 		return nil, fmt.Errorf("observe rivals: %w", err)
 	}
 	return out, nil
@@ -212,22 +222,28 @@ func (w *Wire) Run(ctx context.Context) error {
 		case <-w.mail.kick:
 			w.deliver(w.mail.take())
 		case q := <-w.queries:
-			w.do(w.machine.Handle(q, time.Now()))
+			w.handle(q)
 		case f := <-w.failures:
 			w.fail(f)
 		case f := <-w.calls:
 			f()
 		case <-timer.C:
-			w.do(w.machine.Tick(time.Now()))
+			w.do(w.machine.Tick(w.Now()))
 		}
 		w.settle()
 		w.refilter()
 		if at, ok := w.machine.Deadline(); ok {
-			timer.Reset(time.Until(at))
+			timer.Reset(at.Sub(w.Now()))
 		} else {
 			timer.Stop()
 		}
 	}
+}
+
+// handle lets the machine judge a frame, which may have waited since before a standstill.
+func (w *Wire) handle(q l2.Query) {
+	w.mayAnswer()
+	w.do(w.machine.Handle(q, w.Now()))
 }
 
 // deliver hands the news of the callers to the machine. Links come first, so that addresses
@@ -235,37 +251,37 @@ func (w *Wire) Run(ctx context.Context) error {
 // after the set that it may be for, so that nothing is said for the one before.
 func (w *Wire) deliver(l letter) {
 	if l.hasSpeakers {
-		w.do(w.machine.Know(l.speakers, time.Now()))
+		w.do(w.machine.Know(l.speakers, w.Now()))
 	}
 	if l.hasProbe {
 		w.machine.Probe(l.probe)
 	}
 	if l.hasLinks {
-		w.do(w.machine.SetLinks(l.links, time.Now()))
+		w.do(w.machine.SetLinks(l.links, w.Now()))
 	}
 	if len(l.release) > 0 {
-		w.do(w.machine.Release(l.release, time.Now()))
+		w.do(w.machine.Release(l.release, w.Now()))
 	}
 	if l.hasWant && !w.leaving {
-		actions := w.machine.Set(l.want, time.Now())
+		actions := w.machine.Set(l.want, w.Now())
 		w.refilter()
 		w.do(actions)
 	}
 	if l.hasYield {
-		w.do(w.machine.Yield(l.yield, time.Now()))
+		w.do(w.machine.Yield(l.yield, w.Now()))
 	}
-	if !l.confirm.IsZero() {
-		w.do(w.machine.Confirm(l.confirm, time.Now()))
+	if !l.confirm.IsZero() && w.mayAnswer() {
+		w.do(w.machine.Confirm(l.confirm, w.Now()))
 	}
 	switch {
 	case l.reannounceAll:
-		w.do(w.machine.Reannounce(nil, time.Now()))
+		w.do(w.machine.Reannounce(nil, w.Now()))
 	case len(l.reannounce) > 0:
-		w.do(w.machine.Reannounce(l.reannounce, time.Now()))
+		w.do(w.machine.Reannounce(l.reannounce, w.Now()))
 	}
 	if l.leave && !w.leaving {
 		w.leaving = true
-		w.do(w.machine.Release(nil, time.Now()))
+		w.do(w.machine.Release(nil, w.Now()))
 	}
 }
 
