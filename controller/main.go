@@ -78,7 +78,7 @@ func run(ctx context.Context, args []string, getenv func(string) string) error {
 		status:  kube.NewStatusWriter(log, clients, kicked),
 		config:  kube.NewConfigWriter(log, clients.V1beta1, kube.ControllerStateMeta(o.Namespace, owner)),
 		notices: newNotices(log, events),
-		metrics: newMetrics(services),
+		metrics: newMetrics(services, sources.Ready),
 	}
 
 	g := daemon.NewGroup(ctx)
@@ -103,6 +103,7 @@ func run(ctx context.Context, args []string, getenv func(string) string) error {
 
 // lead runs everything that writes. It returns when the last write has been answered.
 func (l *loop) lead(ctx context.Context) error {
+	defer l.metrics.forget()
 	g := daemon.NewGroup(ctx)
 	g.Go("service status", l.services.Run)
 	g.Go("configuration status", l.status.Run)

@@ -14,9 +14,10 @@ import (
 )
 
 // metrics reads the last plan at scrape time. Names and labels are MetalLB's, so that its
-// dashboards and alerts keep working.
+// dashboards and alerts keep working. What follows from a plan, only the leader tells.
 type metrics struct {
 	services *kube.ServiceWriter
+	ready    func() error // nil once everything has been read
 	last     atomic.Pointer[observation]
 	pools    []poolMetric
 	updates  *prometheus.Desc
@@ -37,12 +38,12 @@ type poolMetric struct {
 	of   func(alloc.Usage) int64
 }
 
-func newMetrics(services *kube.ServiceWriter) *metrics {
+func newMetrics(services *kube.ServiceWriter, ready func() error) *metrics {
 	pool := func(name, help string, of func(alloc.Usage) int64) poolMetric {
 		return poolMetric{prometheus.NewDesc("metallb_allocator_"+name, help, []string{"pool"}, nil), of}
 	}
 	return &metrics{
-		services: services,
+		services: services, ready: ready,
 		pools: []poolMetric{
 			pool("addresses_total", "Number of addresses that the pool can hand out.",
 				func(u alloc.Usage) int64 { return saturate(total4(u), total6(u)) }),
@@ -89,8 +90,19 @@ func (m *metrics) observe(r *alloc.Result, problems []lb.Problem) {
 	m.last.Store(&observation{usage: r.Usage, problems: counts})
 }
 
+// forget is for a leader that is none any more: its figures would stand beside those of the
+// next one.
+func (m *metrics) forget() { m.last.Store(nil) }
+
 // Describe implements prometheus.Collector.
-func (m *metrics) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(m, ch) }
+func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{m.updates, m.errors, m.loaded, m.stale, m.problems} {
+		ch <- d
+	}
+	for _, p := range m.pools {
+		ch <- p.desc
+	}
+}
 
 // Collect implements prometheus.Collector.
 func (m *metrics) Collect(ch chan<- prometheus.Metric) {
@@ -98,17 +110,21 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(m.updates, prometheus.CounterValue, float64(counts.Updates))
 	ch <- prometheus.MustNewConstMetric(m.errors, prometheus.CounterValue, float64(counts.Errors))
 	ch <- prometheus.MustNewConstMetric(m.stale, prometheus.GaugeValue, 0)
-	last, loaded := m.last.Load(), 0.0
-	if last != nil {
+	loaded := 0.0
+	if m.ready() == nil { // of a standby as well: its copies are what it will lead with
 		loaded = 1
-		for kind, n := range last.problems {
-			ch <- prometheus.MustNewConstMetric(m.problems, prometheus.GaugeValue, float64(n), kind)
-		}
-		for _, u := range last.usage {
-			for _, p := range m.pools {
-				ch <- prometheus.MustNewConstMetric(p.desc, prometheus.GaugeValue, float64(p.of(u)), u.Pool)
-			}
-		}
 	}
 	ch <- prometheus.MustNewConstMetric(m.loaded, prometheus.GaugeValue, loaded)
+	last := m.last.Load()
+	if last == nil {
+		return
+	}
+	for kind, n := range last.problems {
+		ch <- prometheus.MustNewConstMetric(m.problems, prometheus.GaugeValue, float64(n), kind)
+	}
+	for _, u := range last.usage {
+		for _, p := range m.pools {
+			ch <- prometheus.MustNewConstMetric(p.desc, prometheus.GaugeValue, float64(p.of(u)), u.Pool)
+		}
+	}
 }

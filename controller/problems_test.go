@@ -4,7 +4,6 @@
 package main
 
 import (
-	"log/slog"
 	"strings"
 	"testing"
 
@@ -12,13 +11,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/kubernetes/fake"
 
 	"github.com/clarion-lb/clarion/api/v1beta1"
 	"github.com/clarion-lb/clarion/api/v1beta2"
 	"github.com/clarion-lb/clarion/internal/alloc"
 	"github.com/clarion-lb/clarion/internal/cluster"
-	"github.com/clarion-lb/clarion/internal/kube"
 	"github.com/clarion-lb/clarion/internal/lb"
 )
 
@@ -76,7 +73,7 @@ func TestEventAboutADeprecatedAnnotationSaysWhatMetalLBSays(t *testing.T) {
 }
 
 func TestProblemsAreCountedByKind(t *testing.T) {
-	m := newMetrics(kube.NewServiceWriter(slog.New(slog.DiscardHandler), fake.NewClientset(), func() {}))
+	m := metricsThatAre(nil)
 	m.observe(&alloc.Result{}, []lb.Problem{{Kind: "BGPPeer", Field: "a"}, {Kind: "BGPPeer", Field: "b"}, {Kind: "Community"}})
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(m)

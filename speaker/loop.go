@@ -54,6 +54,8 @@ type loop struct {
 	waiting  lb.Reason
 	leaving  atomic.Bool   // handing over before the end
 	planned  atomic.Uint64 // members.Fences before the view that the wire's set follows from
+	passes   atomic.Uint64
+	waits    atomic.Uint64 // passes that changed nothing, because an input was missing
 }
 
 // restFactor bounds what planning costs under a flood of changes: the loop rests this many
@@ -80,6 +82,7 @@ func (l *loop) Run(ctx context.Context) error {
 
 // pass looks at everything once.
 func (l *loop) pass(ctx context.Context) {
+	l.passes.Add(1)
 	l.tellPeers()
 	objects, known := l.sources.Objects()
 	if !known {
@@ -123,6 +126,9 @@ func (l *loop) apply(desired plan.Desired, view lb.View, services []*cluster.Pac
 
 // wait logs, once, that an input is missing; "" means that none is.
 func (l *loop) wait(reason lb.Reason) {
+	if reason != "" {
+		l.waits.Add(1)
+	}
 	if reason == l.waiting {
 		return
 	}

@@ -24,6 +24,8 @@ const scrapeTimeout = 2 * time.Second
 type metrics struct {
 	loop      *loop
 	announced *prometheus.Desc
+	updates   *prometheus.Desc
+	errors    *prometheus.Desc
 	loaded    *prometheus.Desc
 	stale     *prometheus.Desc
 	layer2    []layer2Metric
@@ -45,6 +47,10 @@ func newMetrics(l *loop) *metrics {
 		loop: l, bgp: newBGPMetrics(l),
 		announced: prometheus.NewDesc("metallb_speaker_announced",
 			"1 for each address of a Service that this node announces.", []string{"service", "protocol", "node", "ip"}, nil),
+		updates: prometheus.NewDesc("metallb_k8s_client_updates_total",
+			"Number of times that the whole cluster was looked at after a change.", nil, nil),
+		errors: prometheus.NewDesc("metallb_k8s_client_update_errors_total",
+			"Number of those times in which nothing was changed, because something was not known yet.", nil, nil),
 		loaded: prometheus.NewDesc("metallb_k8s_client_config_loaded_bool",
 			"1 once the configuration has been read and applied.", nil, nil),
 		stale: prometheus.NewDesc("metallb_k8s_client_config_stale_bool",
@@ -66,10 +72,20 @@ func newMetrics(l *loop) *metrics {
 }
 
 // Describe implements prometheus.Collector.
-func (m *metrics) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(m, ch) }
+func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{m.announced, m.updates, m.errors, m.loaded, m.stale, m.rival, m.rivals} {
+		ch <- d
+	}
+	for _, l := range m.layer2 {
+		ch <- l.desc
+	}
+	m.bgp.Describe(ch)
+}
 
 // Collect implements prometheus.Collector.
 func (m *metrics) Collect(ch chan<- prometheus.Metric) {
+	ch <- prometheus.MustNewConstMetric(m.updates, prometheus.CounterValue, float64(m.loop.passes.Load()))
+	ch <- prometheus.MustNewConstMetric(m.errors, prometheus.CounterValue, float64(m.loop.waits.Load()))
 	ch <- prometheus.MustNewConstMetric(m.stale, prometheus.GaugeValue, 0)
 	m.bgp.Collect(ch)
 	if last := m.loop.lastBGP.Load(); last != nil {

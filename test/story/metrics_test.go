@@ -71,3 +71,33 @@ func TestMetricsAreForWhomRBACLetsReadThem(t *testing.T) {
 		}
 	}
 }
+
+// TestEveryProgramHasLoadedItsConfiguration: the alert MetalLBConfigNotLoaded fires for each Pod that
+// says otherwise for a minute, and a controller that stands by is no reason for one. Only the
+// leader has figures of pools, or those of two would stand side by side.
+func TestEveryProgramHasLoadedItsConfiguration(t *testing.T) {
+	ns := namespace(t)
+	reader := scraper(t, ns)
+	for component, least := range map[string]int{"controller": 2, "speaker": 3} {
+		eventually(t, func(ctx context.Context) error {
+			ips, err := podIPs(ctx, component)
+			if err != nil || len(ips) < least {
+				return fmt.Errorf("the %ss are at %v (%v)", component, ips, err)
+			}
+			leaders := 0
+			for _, ip := range ips {
+				code, page, err := scrape(ctx, ip, reader)
+				if err != nil || code != "200" || !strings.Contains(page, "\nmetallb_k8s_client_config_loaded_bool 1\n") {
+					return fmt.Errorf("%s at %s has not loaded its configuration: %s (%v)", component, ip, code, err)
+				}
+				if strings.Contains(page, "\nclarion_config_problems{") {
+					leaders++
+				}
+			}
+			if component == "controller" && leaders != 1 {
+				return fmt.Errorf("%d of %d controllers tell what only the leader knows", leaders, len(ips))
+			}
+			return nil
+		})
+	}
+}
