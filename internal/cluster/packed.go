@@ -30,6 +30,7 @@ type Packed struct {
 	uid                      types.UID
 	told                     unique.Handle[told] // mostly the same for thousands
 	data                     []byte              // nil: the Service is none of ours and never was
+	addressed                bool
 }
 
 // told is what the condition on the Service says, zero if there is none.
@@ -56,6 +57,7 @@ func PackNext(in *corev1.Service, before *Packed) *Packed {
 		return p
 	}
 	p.told = unique.Make(toldBy(in))
+	p.addressed = len(in.Status.LoadBalancer.Ingress) > 0
 	kept := corev1.Service{ObjectMeta: in.ObjectMeta, Spec: readSpec(&in.Spec), Status: in.Status}
 	kept.Namespace, kept.Name, kept.UID, kept.ResourceVersion = "", "", "", ""
 	kept.ManagedFields = nil
@@ -131,6 +133,9 @@ func (p *Packed) GetUID() types.UID { return p.uid }
 
 // GetResourceVersion returns the version of the object that was packed.
 func (p *Packed) GetResourceVersion() string { return p.version }
+
+// Addressed says whether the Service is or was ours and its status names an address.
+func (p *Packed) Addressed() bool { return p.addressed }
 
 // Says reports whether the condition on the Service says what the verdict says, so that a
 // Service that has its addresses needs no write.

@@ -30,7 +30,7 @@ func TestUnseenCountsAddressesThatTheCopiesLack(t *testing.T) {
 			if tc.now != nil {
 				client = fake.NewClientset(tc.now)
 			}
-			copies := newCopies(cluster.PackNext, nil, func() {})
+			copies := newCopies(cluster.PackNext, regard[*cluster.Packed]{}, func() {})
 			if tc.copied != nil {
 				if err := copies.Add(tc.copied); err != nil {
 					t.Fatal(err)

@@ -55,7 +55,8 @@ func newObjectWriter[T cluster.Object](w *Watcher, client rest.Interface, resour
 	stored, err := Watch(w, Source[T]{
 		Client: client, Resource: resource, Namespace: o.Namespace, Labels: labelStatusNode + "=" + o.Node,
 		Example: example, Strip: stripManaged[T],
-		Same: func(_, _ T) bool { return true }, // an output: that it changed is no reason to plan anew
+		// An output: that it changed is no reason to plan anew. One that somebody deletes is written again.
+		Same: func(_, _ T) bool { return true }, Kick: func() { wake(out.wake) },
 	})
 	out.stored = stored
 	return out, err

@@ -183,9 +183,7 @@ func TestStatusObjectsBecomeThoseWanted(t *testing.T) {
 
 func newBGPStatusWriter(t *testing.T, c Clients, o Reporter) *BGPStatusWriter {
 	t.Helper()
-	var once sync.Once
-	synced := make(chan struct{})
-	watcher := NewWatcher(o.Log, func() { once.Do(func() { close(synced) }) })
+	watcher := NewWatcher(o.Log, func() {})
 	w, err := NewBGPStatusWriter(watcher, c, o)
 	if err != nil {
 		t.Fatal(err)
@@ -198,7 +196,7 @@ func newBGPStatusWriter(t *testing.T, c Clients, o Reporter) *BGPStatusWriter {
 			t.Error(err)
 		}
 	})
-	<-synced // the first kick tells that the list is here
+	<-w.services.wake // that the list is here wakes the writer
 	return w
 }
 

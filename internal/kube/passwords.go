@@ -107,7 +107,7 @@ func (p *passwords) begin(ctx context.Context, wg *sync.WaitGroup, name string) 
 	}, func(now, _ *corev1.Secret) *corev1.Secret {
 		stripSecret(now)
 		return now
-	}, nil)
+	}, regard[*corev1.Secret]{})
 	ctx, out.stop = context.WithCancel(ctx)
 	out.store = store
 	p.watches[name] = out

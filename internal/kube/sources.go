@@ -13,6 +13,7 @@ import (
 	"github.com/clarion-lb/clarion/api/v1beta1"
 	"github.com/clarion-lb/clarion/api/v1beta2"
 	"github.com/clarion-lb/clarion/internal/cluster"
+	"github.com/clarion-lb/clarion/internal/lb"
 )
 
 // Sources are the stores that a program compiles its snapshot from.
@@ -37,8 +38,8 @@ type Sources struct {
 // Versions of Services that are the echo of an own write are no reason to look at anything.
 func WatchForAllocation(w *Watcher, c Clients, namespace string, settings cluster.Settings, echo func(*cluster.Packed) bool) (*Sources, error) {
 	s := &Sources{settings: settings}
-	same := func(_, now *cluster.Packed) bool { return echo(now) }
-	if err := s.watchCommon(w, c, namespace, same); err != nil {
+	regard := regard[*cluster.Packed]{same: func(_, now *cluster.Packed) bool { return echo(now) }}
+	if err := s.watchCommon(w, c, namespace, regard); err != nil {
 		return nil, err
 	}
 	namespaces, err := Watch(w, Source[*corev1.Namespace]{
@@ -53,16 +54,29 @@ func WatchForAllocation(w *Watcher, c Clients, namespace string, settings cluste
 // BGPPeer names, one by one, so that it needs no right to read the others.
 func WatchForAnnouncement(w *Watcher, c Clients, namespace string, settings cluster.Settings) (*Sources, error) {
 	s := &Sources{settings: settings}
-	if err := s.watchCommon(w, c, namespace, nil); err != nil {
+	// Without an address there is nothing to announce, whatever else changes on a Service.
+	if err := s.watchCommon(w, c, namespace, regard[*cluster.Packed]{matters: (*cluster.Packed).Addressed}); err != nil {
 		return nil, err
 	}
 	slices, err := Watch(w, Source[*discoveryv1.EndpointSlice]{
 		Client: c.Builtin.DiscoveryV1().RESTClient(), Resource: "endpointslices",
-		Example: &discoveryv1.EndpointSlice{}, Strip: stripEndpointSlice,
+		Example: &discoveryv1.EndpointSlice{}, Strip: stripEndpointSlice, Matters: slicesOf(s.Services), Same: sameEndpointSlice,
 	})
 	s.slices = &slices
 	s.passwords = newPasswords(w, c.Builtin.CoreV1().RESTClient(), namespace)
 	return s, err
+}
+
+// slicesOf says whether an EndpointSlice belongs to a Service that can be announced.
+//
+// That the two kinds arrive in any order loses nothing. A slice is stored before the Service is looked
+// up. If the lookup finds no Service that matters, one that does is stored later, and kicks
+// then by itself; the pass that follows lists both kinds anew and finds the slice there.
+func slicesOf(services Store[*cluster.Packed]) func(*discoveryv1.EndpointSlice) bool {
+	return func(e *discoveryv1.EndpointSlice) bool {
+		svc, found := services.Get(lb.Key{Namespace: e.Namespace, Name: e.Labels[discoveryv1.LabelServiceName]})
+		return found && svc.Addressed()
+	}
 }
 
 // config is the source of a kind of the configuration, of which all is read.
@@ -73,11 +87,11 @@ func config[T cluster.Object](client rest.Interface, resource, namespace string,
 	}
 }
 
-func (s *Sources) watchCommon(w *Watcher, c Clients, namespace string, same func(old, now *cluster.Packed) bool) (err error) {
-	services, watch := newWatch(w, Source[*corev1.Service]{
+func (s *Sources) watchCommon(w *Watcher, c Clients, namespace string, services regard[*cluster.Packed]) (err error) {
+	store, watch := newWatch(w, Source[*corev1.Service]{
 		Client: c.Builtin.CoreV1().RESTClient(), Resource: "services", Example: &corev1.Service{},
-	}, cluster.PackNext, same)
-	s.Services, w.watches = services, append(w.watches, watch)
+	}, cluster.PackNext, services)
+	s.Services, w.watches = store, append(w.watches, watch)
 	s.pools, err = Watch(w, config(c.V1beta1, "ipaddresspools", namespace, &v1beta1.IPAddressPool{}))
 	if err != nil {
 		return err

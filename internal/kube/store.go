@@ -5,6 +5,7 @@ package kube
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 
 	toolscache "k8s.io/client-go/tools/cache"
@@ -43,17 +44,24 @@ func (s Store[T]) Get(k lb.Key) (object T, ok bool) { return s.copies.get(k) }
 // per-handler buffers between the watch and its store, and holds thousands of objects twice
 // while it works them off; the loops want to know no more than that something changed.
 type copies[O, T object] struct {
-	keep func(now O, before T) T
-	same func(old, now T) bool // nil: any other version is a change
-	kick func()
+	keep   func(now O, before T) T
+	regard regard[T]
+	kick   func()
 
 	mu    sync.RWMutex
 	known bool
 	byKey map[lb.Key]T
 }
 
-func newCopies[O, T object](keep func(now O, before T) T, same func(old, now T) bool, kick func()) *copies[O, T] {
-	return &copies[O, T]{keep: keep, same: same, kick: kick, byKey: map[lb.Key]T{}}
+// regard is which changes of the copies are worth a kick. Every copy is stored before it is
+// judged, and a judgement may therefore depend on the copies of another kind, see slicesOf.
+type regard[T object] struct {
+	matters func(T) bool          // nil: every object does
+	same    func(old, now T) bool // nil: any other version is a change
+}
+
+func newCopies[O, T object](keep func(now O, before T) T, regard regard[T], kick func()) *copies[O, T] {
+	return &copies[O, T]{keep: keep, regard: regard, kick: kick, byKey: map[lb.Key]T{}}
 }
 
 func (c *copies[O, T]) synced() bool {
@@ -113,7 +121,7 @@ func (c *copies[O, T]) Add(o any) error {
 	c.mu.Lock()
 	c.byKey[k] = now
 	c.mu.Unlock()
-	if !existed || c.changed(before, now) {
+	if existed && c.regard.changed(before, now) || !existed && c.regard.any(now) {
 		c.kick()
 	}
 	return nil
@@ -128,10 +136,14 @@ func (c *copies[O, T]) Delete(o any) error {
 	if !ok {
 		return fmt.Errorf("forget a copy: unexpected %T", o)
 	}
+	k := keyOf(gone)
 	c.mu.Lock()
-	delete(c.byKey, keyOf(gone))
+	before, existed := c.byKey[k]
+	delete(c.byKey, k)
 	c.mu.Unlock()
-	c.kick()
+	if existed && c.regard.any(before) {
+		c.kick()
+	}
 	return nil
 }
 
@@ -149,15 +161,8 @@ func (c *copies[O, T]) Replace(list []any, _ string) error {
 	before, first := c.byKey, !c.known
 	c.byKey, c.known = byKey, true
 	c.mu.Unlock()
-	if first || len(before) != len(byKey) { // that there is nothing is news, too
+	if first || c.regard.differ(before, byKey) { // that there is nothing is news, too
 		c.kick()
-		return nil
-	}
-	for k, now := range byKey {
-		if b, existed := before[k]; !existed || c.changed(b, now) {
-			c.kick()
-			return nil
-		}
 	}
 	return nil
 }
@@ -166,11 +171,32 @@ func (c *copies[O, T]) Replace(list []any, _ string) error {
 // change.
 func (c *copies[O, T]) Resync() error { return nil }
 
-func (c *copies[O, T]) changed(before, now T) bool {
+// any says whether one of the objects matters.
+func (r regard[T]) any(objects ...T) bool {
+	return r.matters == nil || slices.ContainsFunc(objects, r.matters)
+}
+
+// changed says whether a new version is news. That of an object that stops mattering is.
+func (r regard[T]) changed(before, now T) bool {
 	if before.GetResourceVersion() == now.GetResourceVersion() {
 		return false
 	}
-	return c.same == nil || !c.same(before, now)
+	return r.any(before, now) && (r.same == nil || !r.same(before, now))
+}
+
+// differ says whether a list is news.
+func (r regard[T]) differ(before, now map[lb.Key]T) bool {
+	for k, n := range now {
+		if b, existed := before[k]; existed && r.changed(b, n) || !existed && r.any(n) {
+			return true
+		}
+	}
+	for k, b := range before {
+		if _, exists := now[k]; !exists && r.any(b) {
+			return true
+		}
+	}
+	return false
 }
 
 func keyOf(o object) lb.Key { return lb.Key{Namespace: o.GetNamespace(), Name: o.GetName()} }

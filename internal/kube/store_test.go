@@ -10,10 +10,12 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/clarion-lb/clarion/internal/cluster"
 	"github.com/clarion-lb/clarion/internal/lb"
 )
 
@@ -27,7 +29,7 @@ func space(name, version, label string) *corev1.Namespace {
 func namespaces() (c *copies[*corev1.Namespace, *corev1.Namespace], kicks func() int) {
 	n := 0
 	c = newCopies(func(now, _ *corev1.Namespace) *corev1.Namespace { stripNamespace(now); return now },
-		sameNamespace, func() { n++ })
+		regard[*corev1.Namespace]{same: sameNamespace}, func() { n++ })
 	return c, func() int { defer func() { n = 0 }(); return n }
 }
 
@@ -88,6 +90,117 @@ func TestCopiesKickForWhatMatters(t *testing.T) {
 	}
 	if _, found := (Store[*corev1.Namespace]{c}).Get(lb.Key{Name: "d"}); !found {
 		t.Error("d is not found by its key")
+	}
+}
+
+// announced are the copies of Services and EndpointSlices that a speaker has, both empty so far, and
+// a count of the kicks since it was last read.
+func announced(t *testing.T) (*copies[*corev1.Service, *cluster.Packed], *copies[*discoveryv1.EndpointSlice, *discoveryv1.EndpointSlice], func() int) {
+	t.Helper()
+	n := 0
+	kick := func() { n++ }
+	services := newCopies(cluster.PackNext, regard[*cluster.Packed]{matters: (*cluster.Packed).Addressed}, kick)
+	strip := func(now, _ *discoveryv1.EndpointSlice) *discoveryv1.EndpointSlice {
+		stripEndpointSlice(now)
+		return now
+	}
+	endpoints := newCopies(strip, regard[*discoveryv1.EndpointSlice]{slicesOf(Store[*cluster.Packed]{services}), sameEndpointSlice}, kick)
+	if err := errors.Join(services.Replace(nil, "0"), endpoints.Replace(nil, "0")); err != nil {
+		t.Fatal(err)
+	}
+	n = 0
+	return services, endpoints, func() int { defer func() { n = 0 }(); return n }
+}
+
+// svc is a version of one Service, with its addresses.
+func svc(version string, kind corev1.ServiceType, addrs ...string) *corev1.Service {
+	s := &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "web", UID: "u", ResourceVersion: version},
+		Spec:       corev1.ServiceSpec{Type: kind},
+	}
+	for _, a := range addrs {
+		s.Status.LoadBalancer.Ingress = append(s.Status.LoadBalancer.Ingress, corev1.LoadBalancerIngress{IP: a})
+	}
+	return s
+}
+
+// marked is a Service that bears the controller's mark.
+func marked(s *corev1.Service) *corev1.Service {
+	s.Annotations = map[string]string{cluster.AnnotationAllocatedPool: "p"}
+	return s
+}
+
+// endpointSlice is a version of the EndpointSlice of a Service, with one endpoint.
+func endpointSlice(version, service, node string, ready bool) *discoveryv1.EndpointSlice {
+	return &discoveryv1.EndpointSlice{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: "ns", Name: "web-1", UID: "e", ResourceVersion: version,
+			Labels:      map[string]string{discoveryv1.LabelServiceName: service},
+			Annotations: map[string]string{"endpoints.kubernetes.io/last-change-trigger-time": version},
+		},
+		AddressType: discoveryv1.AddressTypeIPv4, Ports: []discoveryv1.EndpointPort{{Port: new(int32(80))}},
+		Endpoints: []discoveryv1.Endpoint{{
+			Addresses: []string{"10.0.0.1"}, NodeName: &node, Conditions: discoveryv1.EndpointConditions{Ready: &ready},
+		}},
+	}
+}
+
+// Each line goes on from the one before.
+func TestASpeakerIsKickedForServicesWithAddressesOnly(t *testing.T) {
+	services, endpoints, kicks := announced(t)
+	for _, tc := range []struct {
+		what string
+		err  error
+		got  int
+		want int
+	}{
+		{"an internal Service", services.Add(svc("1", corev1.ServiceTypeClusterIP)), kicks(), 0},
+		{"its endpoints", endpoints.Add(endpointSlice("2", "web", "n1", true)), kicks(), 0},
+		{"it becomes LoadBalancer", services.Update(svc("3", corev1.ServiceTypeLoadBalancer)), kicks(), 0},
+		{"it gets an address", services.Update(svc("4", corev1.ServiceTypeLoadBalancer, "192.0.2.1")), kicks(), 1},
+		{"the same again", services.Update(svc("4", corev1.ServiceTypeLoadBalancer, "192.0.2.1")), kicks(), 0},
+		{"a new version with an address", services.Update(svc("5", corev1.ServiceTypeLoadBalancer, "192.0.2.1")), kicks(), 1},
+		{"the endpoints' version alone", endpoints.Update(endpointSlice("6", "web", "n1", true)), kicks(), 0},
+		{"an endpoint is not ready", endpoints.Update(endpointSlice("7", "web", "n1", false)), kicks(), 1},
+		{"an endpoint is on another node", endpoints.Update(endpointSlice("8", "web", "n2", false)), kicks(), 1},
+		{"endpoints go to another Service", endpoints.Update(endpointSlice("9", "other", "n2", false)), kicks(), 1},
+		{"and come back", endpoints.Update(endpointSlice("10", "web", "n2", false)), kicks(), 1},
+		{"the endpoints go", endpoints.Delete(endpointSlice("11", "web", "n2", false)), kicks(), 1},
+		{"the endpoints in a list", endpoints.Replace([]any{endpointSlice("12", "web", "n1", true)}, "12"), kicks(), 1},
+		{"the Service loses its address", services.Update(svc("13", corev1.ServiceTypeLoadBalancer)), kicks(), 1},
+		{"a new version without address", services.Update(svc("14", corev1.ServiceTypeLoadBalancer)), kicks(), 0},
+		{"endpoints meanwhile", endpoints.Update(endpointSlice("15", "web", "n2", true)), kicks(), 0},
+		{"an address in a list", services.Replace([]any{svc("16", corev1.ServiceTypeLoadBalancer, "192.0.2.1")}, "16"), kicks(), 1},
+		{"it becomes internal, the address still there", services.Update(marked(svc("17", corev1.ServiceTypeClusterIP, "192.0.2.1"))), kicks(), 1},
+		{"the address goes", services.Update(marked(svc("18", corev1.ServiceTypeClusterIP))), kicks(), 1},
+		{"the mark goes", services.Update(svc("19", corev1.ServiceTypeClusterIP)), kicks(), 0},
+		{"it is deleted", services.Delete(svc("20", corev1.ServiceTypeClusterIP)), kicks(), 0},
+		{"another with an address", services.Add(svc("21", corev1.ServiceTypeLoadBalancer, "192.0.2.1")), kicks(), 1},
+		{"that is deleted", services.Delete(svc("22", corev1.ServiceTypeLoadBalancer, "192.0.2.1")), kicks(), 1},
+		{"that is deleted again", services.Delete(svc("22", corev1.ServiceTypeLoadBalancer, "192.0.2.1")), kicks(), 0},
+		{"one without address in a list", services.Replace([]any{svc("23", corev1.ServiceTypeLoadBalancer)}, "23"), kicks(), 0},
+		{"an address", services.Update(svc("24", corev1.ServiceTypeLoadBalancer, "192.0.2.1")), kicks(), 1},
+		{"a list without it", services.Replace(nil, "25"), kicks(), 1},
+	} {
+		if tc.err != nil || tc.got != tc.want {
+			t.Errorf("%s: %d kicks, want %d, error %v", tc.what, tc.got, tc.want, tc.err)
+		}
+	}
+}
+
+// The controller looks at all Services, and only its own echo is no news.
+func TestTheControllerIsKickedForEveryService(t *testing.T) {
+	n := 0
+	services := newCopies(cluster.PackNext, regard[*cluster.Packed]{
+		same: func(_, now *cluster.Packed) bool { return now.GetResourceVersion() == "2" },
+	}, func() { n++ })
+	err := errors.Join(
+		services.Add(svc("1", corev1.ServiceTypeClusterIP)),
+		services.Update(svc("2", corev1.ServiceTypeClusterIP)), // the echo
+		services.Update(svc("3", corev1.ServiceTypeClusterIP)),
+		services.Delete(svc("4", corev1.ServiceTypeClusterIP)))
+	if err != nil || n != 3 {
+		t.Errorf("%d kicks, want 3, error %v", n, err)
 	}
 }
 

@@ -57,6 +57,12 @@ func stripEndpointSlice(e *discoveryv1.EndpointSlice) {
 	}
 }
 
+// sameEndpointSlice ignores what the endpoint controller notes for itself, such as when it wrote.
+func sameEndpointSlice(a, b *discoveryv1.EndpointSlice) bool {
+	return a.AddressType == b.AddressType && maps.Equal(a.Labels, b.Labels) &&
+		apiequality.Semantic.DeepEqual(a.Ports, b.Ports) && apiequality.Semantic.DeepEqual(a.Endpoints, b.Endpoints)
+}
+
 // stripManaged serves every kind of which all but the bookkeeping is read.
 func stripManaged[T metav1.Object](o T) { o.SetManagedFields(nil) }
 
