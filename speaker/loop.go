@@ -13,7 +13,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/clarion-lb/clarion/internal/cluster"
-	"github.com/clarion-lb/clarion/internal/daemon"
 	"github.com/clarion-lb/clarion/internal/kube"
 	"github.com/clarion-lb/clarion/internal/l2"
 	"github.com/clarion-lb/clarion/internal/l2/wire"
@@ -58,14 +57,11 @@ type loop struct {
 	waits    atomic.Uint64 // passes that changed nothing, because an input was missing
 }
 
-// restFactor bounds what planning costs under a flood of changes: the loop rests this many
-// times longer than a pass took. With a thousand Services that is a few milliseconds.
-const restFactor = 3
-
 // Run plans until ctx ends. What was announced then stays announced: handing over is the
 // caller's next step.
 func (l *loop) Run(ctx context.Context) error {
-	for {
+	var b budget
+	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
 			return nil
@@ -74,9 +70,23 @@ func (l *loop) Run(ctx context.Context) error {
 		}
 		begin := time.Now()
 		l.pass(ctx)
-		if daemon.Sleep(ctx, restFactor*time.Since(begin)) != nil {
-			return nil
-		}
+		l.rest(ctx, b.spend(begin, time.Since(begin)))
+	}
+	return nil
+}
+
+// rest waits a while, but not when the membership changes: a failover waits for nothing.
+func (l *loop) rest(ctx context.Context, d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	case <-l.members.Changed():
+		l.kicked() // the news was taken here
 	}
 }
 
