@@ -99,6 +99,9 @@ func (o options) check() error {
 	if o.mlWatchPort < 0 || o.mlWatchPort > 65535 {
 		errs = append(errs, fmt.Errorf("--ml-watch-port %d is not between 0 and 65535", o.mlWatchPort))
 	}
+	if o.bind().IsValid() && o.mlWatchPort == o.mlBindPort {
+		errs = append(errs, fmt.Errorf("--ml-watch-port %d is the port of the membership (--ml-bindport); choose another, or 0 for no watching", o.mlWatchPort))
+	}
 	if o.refreshSeconds < 0 {
 		errs = append(errs, fmt.Errorf("--gratuitous-arp-interval %d is negative", o.refreshSeconds))
 	}

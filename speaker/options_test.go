@@ -83,8 +83,9 @@ func TestMembershipMistakesAreNamed(t *testing.T) {
 		"--ml-bindport=65536":    "--ml-bindport 65536",
 		"--ml-watch-port=-1":     "--ml-watch-port -1",
 		"--ml-watch-port=100000": "--ml-watch-port 100000",
+		"--ml-bindaddr=192.0.2.7 --ml-labels=a=b --ml-bindport=7947": "--ml-watch-port 7947 is the port of the membership",
 	} {
-		_, _, err := parse([]string{"--node-name=n1", "--namespace=m", args}, func(string) string { return "" })
+		_, _, err := parse(append([]string{"--node-name=n1", "--namespace=m"}, strings.Fields(args)...), func(string) string { return "" })
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q in it", args, err, want)
 		}

@@ -177,6 +177,7 @@ func TestCRDsAreTemplatesThatAreKept(t *testing.T) {
 	for values, kind := range map[string]string{
 		"crds: {enabled: false}":                "CustomResourceDefinition",
 		"controller: {webhookMode: disabled}":   "ValidatingAdmissionPolicy",
+		"admissionPolicies: {enabled: false}":   "ValidatingAdmissionPolicy",
 		"rbac: {create: false}":                 "Role",
 		"controller: {enabled: false}":          "Deployment",
 		"speaker: {enabled: false}":             "DaemonSet",
@@ -193,6 +194,17 @@ func TestCRDsAreTemplatesThatAreKept(t *testing.T) {
 		if strings.Contains(values, "Fail") && strings.Contains(manifest, "failurePolicy: Ignore") {
 			t.Errorf("%s leaves policies that are ignored", values)
 		}
+	}
+}
+
+// TestPoliciesDoNotDependOnTheCRDs: whoever installs the CRDs himself wants the policies all the more.
+func TestPoliciesDoNotDependOnTheCRDs(t *testing.T) {
+	manifest, _, err := render(t, "metallb", "crds: {enabled: false}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if heads, _ := objects(t, manifest); !contains(heads, "ValidatingAdmissionPolicy") {
+		t.Error("crds.enabled=false takes the admission policies along")
 	}
 }
 
@@ -217,13 +229,56 @@ func TestValuesWithoutAMeaningAreAnswered(t *testing.T) {
 		"tls: {cipherSuites: TLS_AES_128_GCM_SHA256}":                   "minVersion",
 		"prometheus: {podMonitor: {enabled: true}}":                     "name Prometheus' account",
 		"prometheus: {rbacPrometheus: false, podMonitor: {enabled: true}, serviceMonitor: {enabled: true}}": "scraped twice",
-		"controller: {logLevel: loud}":               "logLevel",
-		"speaker: {memberlist: {mlBindPort: 99999}}": "mlBindPort",
-		"speaker: {frr: 3}":                          "frr",
-		"controler: {enabled: false}":                "controler",
+		"prometheus: {metricsPort: 0, rbacPrometheus: false, serviceMonitor: {enabled: true}}":              "nothing to scrape",
+		"controller: {image: {repository: quay.io/metallb/controller}}":                                     "Remove controller.image",
+		"speaker: {image: {repository: metallb/speaker, tag: v0.15.2}}":                                     "Remove speaker.image",
+		"speaker: {memberlist: {mlBindPort: 7947}}":                                                         "mlWatchPort",
+		"controller: {readinessProbe: {port: 17473}}":                                                       "controller.readinessProbe.port",
+		"speaker: {readinessProbe: {port: 17473}}":                                                          "speaker.readinessProbe.port",
+		"speaker: {livenessProbe: {port: 17473}}":                                                           "speaker.readinessProbe.port",
+		"speaker: {startupProbe: {enabled: true, port: 17473}}":                                             "speaker.startupProbe.port",
+		"controller: {logLevel: loud}":                                                                      "logLevel",
+		"speaker: {memberlist: {mlBindPort: 99999}}":                                                        "mlBindPort",
+		"speaker: {frr: 3}":           "frr",
+		"controler: {enabled: false}": "controler",
 	} {
 		if _, _, err := render(t, "metallb", values); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %q", values, err, want)
+		}
+	}
+}
+
+// TestValuesOfOldChartsAreTold: what values files for MetalLB's charts since 0.13 may have, and
+// what means nothing here, hinders nobody from installing, and the notes name it.
+func TestValuesOfOldChartsAreTold(t *testing.T) {
+	for values, want := range map[string]string{
+		"prometheus: {rbacProxy: {repository: kube-rbac-proxy, tag: v0.12.0}}":             "prometheus.rbacProxy",
+		"prometheus: {secureMetricsPort: 9120}":                                            "prometheus.secureMetricsPort",
+		"prometheus: {controllerMetricsTLSSecret: mine}":                                   "is called tls.controllerMetricsTLSSecret now.",
+		"prometheus: {speakerMetricsTLSSecret: old}\ntls: {speakerMetricsTLSSecret: mine}": "tls.speakerMetricsTLSSecret now, and has no effect beside it.",
+		"psp: {create: true}":                                            "psp",
+		"frrk8s: {namespace: frr}":                                       "frrk8s.namespace",
+		"frrk8s: {secretPassthrough: true}":                              "frrk8s.secretPassthrough",
+		"frr-k8s: {frrk8s: {}}":                                          "frr-k8s",
+		"speaker: {reloader: {}}":                                        "speaker.reloader",
+		"speaker: {frrMetrics: {}}":                                      "speaker.frrMetrics",
+		"speaker: {bgpDebounceTimeout: 500}":                             "speaker.bgpDebounceTimeout",
+		"speaker: {frr: {enabled: false, image: {}}}":                    "speaker.frr",
+		"prometheus: {metricsPort: 0}\nnetworkpolicies: {enabled: true}": "", // they can be read nowhere
+	} {
+		manifest, notes, err := render(t, "metallb", values)
+		if err != nil {
+			t.Errorf("%s: %v", values, err)
+			continue
+		}
+		if !strings.Contains(notes, want) || want == "" && strings.Contains(notes, "Without effect") {
+			t.Errorf("%s: the notes do not say %q:\n%s", values, want, notes)
+		}
+		if strings.Contains(values, "mine") && !strings.Contains(manifest, "secretName: mine") {
+			t.Errorf("%s: the Secret is not used", values)
+		}
+		if strings.Contains(values, "metricsPort: 0") && strings.Contains(manifest, "metricshttps") {
+			t.Errorf("%s: the port of the metrics is still named", values)
 		}
 	}
 }

@@ -38,6 +38,12 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- default (printf "%s-memberlist" (include "clarion.fullname" .)) .Values.speaker.secretName }}
 {{- end }}
 
+{{/* Of a dict with root and component: the Secret with its certificate, which had another name in MetalLB's charts before 0.16. */}}
+{{- define "clarion.metricsSecret" -}}
+{{- $key := printf "%sMetricsTLSSecret" .component }}
+{{- default (get .root.Values.prometheus $key) (get .root.Values.tls $key) }}
+{{- end }}
+
 {{/* Of a dict with root and image: registry/repository:tag */}}
 {{- define "clarion.image" -}}
 {{- with .root.Values.image.registry }}{{ . }}/{{ end }}{{ .image.repository }}:{{ default .root.Chart.AppVersion .image.tag }}
@@ -92,7 +98,7 @@ httpGet:
 {{- end }}
 
 {{- define "clarion.scrapeAnnotations" -}}
-{{- if .Values.prometheus.scrapeAnnotations }}
+{{- if and .Values.prometheus.scrapeAnnotations .Values.prometheus.metricsPort }}
 prometheus.io/scrape: "true"
 prometheus.io/port: {{ .Values.prometheus.metricsPort | quote }}
 prometheus.io/scheme: {{ ternary "http" "https" .Values.prometheus.plainHTTP }}
