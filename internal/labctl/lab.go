@@ -57,11 +57,12 @@ func sourceRoot() (string, error) {
 // Options of Up. Empty values mean the lab's defaults.
 type Options struct {
 	Nodes               int
-	IPFamily            string // ipv4, ipv6 or dual
-	ProxyMode           string // nftables or iptables
-	Controller, Speaker string // programs that the Pods of these components run
-	RestartDelay        string // before a dead container starts again, such as "10s"
-	Runtime             string // hollow, or containerd for real kubelets and images
+	IPFamily            string   // ipv4, ipv6 or dual
+	ProxyMode           string   // nftables or iptables
+	Controller, Speaker string   // programs that the Pods of these components run
+	RestartDelay        string   // before a dead container starts again, such as "10s"
+	Runtime             string   // hollow, or containerd for real kubelets and images
+	ExtraArgs           []string // "COMPONENT=FLAG" each, such as "apiserver=--audit-log-path=..."
 }
 
 // Up starts the cluster and returns when its nodes are Ready.
@@ -81,6 +82,9 @@ func (l Lab) Up(ctx context.Context, o Options) error {
 	add("speaker", o.Speaker)
 	add("restart-delay", o.RestartDelay)
 	add("runtime", o.Runtime)
+	for _, a := range o.ExtraArgs {
+		add("extra-arg", a)
+	}
 	cmd := l.command(ctx, args...)
 	cmd.Stdout, cmd.Stderr = l.Out, l.Out
 	if err := cmd.Run(); err != nil {

@@ -45,6 +45,7 @@ func TestBGP(t *testing.T) {
 		{"RollingUpdate", rollingUpdate},
 		{"AttributesEdited", attributesEdited},
 		{"PeerThatCannotBe", peerThatCannotBe},
+		{"PasswordInASecret", passwordInASecret},
 		{"ManyChanges", manyChanges},
 	} {
 		t.Run(s.name, func(t *testing.T) { s.tell(t, r) })
