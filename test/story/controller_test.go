@@ -6,7 +6,6 @@ package story
 import (
 	"context"
 	"fmt"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -201,67 +200,5 @@ func TestAPIServerRestartsWhileAssigning(t *testing.T) {
 	l.all(t, n, time.Minute)
 	t.Logf("%d Services have an address", n)
 	l.clean(t, "")
-	l.stored(t, client, ns)
-}
-
-// TestPoolsChangeUnderLoad edits and deletes a pool while Services come in; those of another
-// pool notice nothing.
-func TestPoolsChangeUnderLoad(t *testing.T) {
-	client := connect(t)
-	ns := namespace(t)
-	const one, two, three = "198.18.48.0/24", "198.18.50.0/23", "198.18.49.0/24"
-	apply(t, pool("steady", "198.18.64.0/21")+pool("edited", one))
-	l := watchLedger(t, client, ns)
-	steady := startCrowd(t, client, ns, "steady", "steady", 15*time.Millisecond)
-	edited := startCrowd(t, client, ns, "edited", "edited", 15*time.Millisecond)
-	more := func(n int) {
-		t.Helper()
-		given, _ := l.counts()
-		eventually(t, func(context.Context) error {
-			if now, _ := l.counts(); now < given+n {
-				return fmt.Errorf("%d addresses given", now-given)
-			}
-			return nil
-		})
-	}
-	edit := func(ranges ...string) {
-		t.Helper()
-		kubectl(t, "-n", labctl.Namespace, "patch", "ipaddresspool", "edited", "--type=merge",
-			"-p", `{"spec":{"addresses":["`+strings.Join(ranges, `","`)+`"]}}`)
-		more(50)
-	}
-	more(50)
-	edit(one, two, three) // more room
-	edit(one, two)        // the range in the back holds nothing yet
-	l.clean(t, "")
-
-	kubectl(t, "-n", labctl.Namespace, "delete", "ipaddresspool", "edited")
-	more(30) // the other pool goes on
-	eventually(t, func(context.Context) error {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		for name, addr := range l.services {
-			if addr != "" && strings.HasPrefix(name, "edited-") {
-				return fmt.Errorf("%s still has %s of the pool that is gone", name, addr)
-			}
-		}
-		return nil
-	})
-	contains(t, `unknown pool "edited"`, "-n", ns, "get", "service", "edited-0000", "-o",
-		`jsonpath={.status.conditions[?(@.type=="metallb.io/AddressAssigned")].message}`)
-	l.clean(t, "steady")
-
-	total := edited.finish(t) + steady.finish(t)
-	if err := lab.Apply(t.Context(), pool("edited", two)); err != nil {
-		t.Fatal(err)
-	}
-	l.all(t, total, patience)
-	// Events wait for writes, so they come when the load is over.
-	contains(t, "ClearAssignment", "-n", ns, "get", "events", "--field-selector", "involvedObject.name=edited-0000")
-	t.Logf("%d Services, half of them through %d losses of an address", total, len(l.moves))
-	if len(l.moves) == 0 {
-		t.Error("no Service lost its address: nothing was tested")
-	}
-	l.clean(t, "steady")
 	l.stored(t, client, ns)
 }
