@@ -66,7 +66,8 @@ func run(ctx context.Context, args []string, getenv func(string) string) error {
 		}
 	}
 	watcher := kube.NewWatcher(log, kicked)
-	services := kube.NewServiceWriter(log, clients.Builtin, kicked)
+	term := kube.NewTerm()
+	services := kube.NewServiceWriter(log, clients.Builtin, kicked, term.Holds)
 	sources, err := kube.WatchForAllocation(watcher, clients, o.Namespace,
 		cluster.Settings{LoadBalancerClass: o.Class}, services.Echo)
 	if err != nil {
@@ -84,8 +85,9 @@ func run(ctx context.Context, args []string, getenv func(string) string) error {
 	g := daemon.NewGroup(ctx)
 	g.Go("watch", watcher.Run)
 	g.Go("events", events.Run)
+	lease := kube.Lease{Namespace: o.Namespace, Name: leaseName, Identity: o.identity(), Term: term}
 	g.Go("lead", func(ctx context.Context) error {
-		return kube.Lead(ctx, log, clients.Builtin, kube.Lease{Namespace: o.Namespace, Name: leaseName, Identity: o.identity()},
+		return kube.Lead(ctx, log, clients.Builtin, lease,
 			func(ctx context.Context) error {
 				if sources.CatchUp(ctx, log, clients.Builtin) != nil {
 					return nil // asked to stop, or the Lease was lost

@@ -17,7 +17,7 @@ import (
 )
 
 func metricsThatAre(ready error) *metrics {
-	services := kube.NewServiceWriter(slog.New(slog.DiscardHandler), fake.NewClientset(), func() {})
+	services := kube.NewServiceWriter(slog.New(slog.DiscardHandler), fake.NewClientset(), func() {}, func() bool { return true })
 	return newMetrics(services, func() error { return ready })
 }
 

@@ -27,10 +27,11 @@ const (
 	retryPeriod   = 200 * time.Millisecond
 )
 
-// Lease names the object that replicas compete for, and this replica.
+// Lease names the object that replicas compete for, and this replica, whose Term is kept.
 type Lease struct {
 	Namespace, Name string
 	Identity        string
+	Term            *Term
 }
 
 // String returns "namespace/name".
@@ -50,7 +51,7 @@ func Lead(ctx context.Context, log *slog.Logger, client kubernetes.Interface, l 
 	done := make(chan struct{})
 	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
 		Name:            l.Name,
-		Lock:            l.lock(client),
+		Lock:            &termLock{l.lock(client), l.Term, releaseLease},
 		LeaseDuration:   leaseDuration,
 		RenewDeadline:   renewDeadline,
 		RetryPeriod:     retryPeriod,

@@ -5,6 +5,7 @@ package kube
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"sync"
@@ -47,6 +48,7 @@ type ServiceWriter struct {
 	log     *slog.Logger
 	client  kubernetes.Interface
 	kick    func()
+	leads   func() bool
 	overlay *overlay
 	queue   chan Write
 	freed   chan struct{}
@@ -65,10 +67,10 @@ type WriteCounts struct {
 }
 
 // NewServiceWriter returns a writer; kick is called when something that had to wait for a write
-// may be tried again.
-func NewServiceWriter(log *slog.Logger, client kubernetes.Interface, kick func()) *ServiceWriter {
+// may be tried again. What is decided while leads says no is not sent.
+func NewServiceWriter(log *slog.Logger, client kubernetes.Interface, kick func(), leads func() bool) *ServiceWriter {
 	return &ServiceWriter{
-		log: log, client: client, kick: kick,
+		log: log, client: client, kick: kick, leads: leads,
 		overlay: newOverlay(),
 		queue:   make(chan Write),
 		freed:   make(chan struct{}, 1),
@@ -205,7 +207,7 @@ func (w *ServiceWriter) write(parent context.Context, wr Write) {
 	svc, k := wr.Service, keyOf(wr.Service)
 	ctx, cancel := context.WithTimeout(parent, writeTimeout)
 	defer cancel()
-	result, err := w.client.CoreV1().Services(svc.Namespace).UpdateStatus(ctx, svc, metav1.UpdateOptions{})
+	result, err := w.send(ctx, svc)
 	w.count(err)
 	switch {
 	case err == nil:
@@ -217,8 +219,8 @@ func (w *ServiceWriter) write(parent context.Context, wr Write) {
 	case apierrors.IsNotFound(err), apierrors.IsGone(err):
 		w.overlay.drop(k)
 		w.backoff.Forget(k)
-	case apierrors.IsConflict(err):
-		// Somebody changed the Service since it was read. The copy catches up within
+	case errors.Is(err, errNotLeading), apierrors.IsConflict(err):
+		// Somebody may have given the address to another Service; or somebody changed the Service since it was read. The copy catches up within
 		// milliseconds and the next pass decides on what is there then.
 		w.overlay.drop(k)
 		w.retry(k)
@@ -232,6 +234,14 @@ func (w *ServiceWriter) write(parent context.Context, wr Write) {
 		w.retry(k)
 	}
 	w.answered()
+}
+
+// send asks whether this process leads as the last thing before the request: see Term.
+func (w *ServiceWriter) send(ctx context.Context, svc *corev1.Service) (*corev1.Service, error) {
+	if !w.leads() {
+		return nil, errNotLeading
+	}
+	return w.client.CoreV1().Services(svc.Namespace).UpdateStatus(ctx, svc, metav1.UpdateOptions{})
 }
 
 // refused says whether the server has certainly not stored the write.

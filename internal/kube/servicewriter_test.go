@@ -37,6 +37,9 @@ func answering(update, get func() (*corev1.Service, error)) *fake.Clientset {
 	return c
 }
 
+// always is for a writer of a process that leads.
+func always() bool { return true }
+
 func TestServiceWriterAfterEachAnswer(t *testing.T) {
 	services := schema.GroupResource{Resource: "services"}
 	never := func() (*corev1.Service, error) { return nil, errors.New("not to be called") }
@@ -67,7 +70,7 @@ func TestServiceWriterAfterEachAnswer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
-				w := NewServiceWriter(slog.New(slog.DiscardHandler), answering(tc.update, tc.get), func() {})
+				w := NewServiceWriter(slog.New(slog.DiscardHandler), answering(tc.update, tc.get), func() {}, always)
 				done := make(chan error)
 				go func() { done <- w.Run(ctx) }()
 				var landed atomic.Bool
@@ -109,7 +112,7 @@ func TestServiceWriterAssumesTheWorstWhileTheServerIsSilent(t *testing.T) {
 				return lost()
 			}
 			return stored("u", "5", ""), nil
-		}), func() {})
+		}), func() {}, always)
 		done := make(chan error)
 		go func() { done <- w.Run(ctx) }()
 		w.Submit(ctx, []Write{{Service: stored("u", "5", "192.0.2.1"), Landed: func() {}}})
@@ -130,10 +133,51 @@ func TestServiceWriterAssumesTheWorstWhileTheServerIsSilent(t *testing.T) {
 	})
 }
 
+// What a leader has decided may be wrong when another one leads by now; when it still leads, it
+// decides anew.
+func TestServiceWriterSendsNothingWhenAnotherMayLead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		var leads atomic.Bool
+		kick, kicks := kicksOf()
+		w := NewServiceWriter(slog.New(slog.DiscardHandler), answering(func() (*corev1.Service, error) {
+			if !leads.Load() {
+				t.Error("written")
+			}
+			return stored("u", "6", "192.0.2.1"), nil
+		}, nil), kick, leads.Load)
+		done := make(chan error)
+		go func() { done <- w.Run(ctx) }()
+		submit := func() { w.Submit(ctx, []Write{{Service: stored("u", "5", "192.0.2.1"), Landed: func() {}}}) }
+		look := func() string { return ipOf(w.Overlay([]*cluster.Packed{packed("u", "5", "")})[0]) }
+
+		submit()
+		synctest.Wait()
+		if ip := look(); ip != "" {
+			t.Errorf("nothing was sent, and the next pass sees %q", ip)
+		}
+		time.Sleep(retryFirst)
+		synctest.Wait()
+		if kicks.Load() == 0 || !w.Ready(lb.Key{Namespace: "ns", Name: "web"}, time.Now()) {
+			t.Errorf("nobody decides anew: %d kicks", kicks.Load())
+		}
+		leads.Store(true)
+		submit()
+		synctest.Wait()
+		if ip := look(); ip != "192.0.2.1" {
+			t.Errorf("the next pass sees %q", ip)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("run: %v", err)
+		}
+	})
+}
+
 // A pass that began while a write was on its way plans on top of it; when the answer comes
 // before the plan is submitted, the plan is of no use.
 func TestServiceWriterLeavesOutWhatIsBasedOnAnAssumption(t *testing.T) {
-	w := NewServiceWriter(slog.New(slog.DiscardHandler), fake.NewClientset(), func() {})
+	w := NewServiceWriter(slog.New(slog.DiscardHandler), fake.NewClientset(), func() {}, always)
 	first := stored("u", "5", "192.0.2.1")
 	w.overlay.begin(first)
 	seen := w.Overlay([]*cluster.Packed{packed("u", "5", "")})
@@ -158,7 +202,7 @@ func TestServiceWriterKicksWhoeverWasToldToWait(t *testing.T) {
 		w := NewServiceWriter(slog.New(slog.DiscardHandler), answering(func() (*corev1.Service, error) {
 			<-answer
 			return stored("u", "6", "192.0.2.1"), nil
-		}, nil), kick)
+		}, nil), kick, always)
 		done := make(chan error)
 		go func() { done <- w.Run(ctx) }()
 		key := lb.Key{Namespace: "ns", Name: "web"}
@@ -199,7 +243,7 @@ func TestServiceWriterKicksWhoeverWasToldToWait(t *testing.T) {
 // What the watch shows of an own write is no news; what others write is, also when it is seen
 // before the answer to the own one.
 func TestServiceWriterTellsItsEchoFromNews(t *testing.T) {
-	w := NewServiceWriter(slog.New(slog.DiscardHandler), fake.NewClientset(), func() {})
+	w := NewServiceWriter(slog.New(slog.DiscardHandler), fake.NewClientset(), func() {}, always)
 	if w.Echo(packed("u", "4", "")) {
 		t.Error("nothing was written, and a change counts as an echo")
 	}
