@@ -22,6 +22,9 @@ import (
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 )
 
+// settled is when a leader has renewed its Lease for a while, and between two renewals.
+const settled = 10*leaseDuration + retryPeriod/2
+
 // machine is a clock that goes on while the machine is suspended, in a bubble whose clock does not.
 type machine struct {
 	start     time.Time
@@ -91,7 +94,7 @@ func TestALeaderThatStoodStillWritesNothingMore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, m := newLeaseServer(), &machine{start: time.Now()}
 		term, ended, result := leading(t.Context(), server, m)
-		time.Sleep(10 * leaseDuration)
+		time.Sleep(settled)
 		if !term.Holds() {
 			t.Fatal("a leader that renews its Lease may not write")
 		}
@@ -119,7 +122,7 @@ func TestALeaderThatCannotRenewStopsBeforeAnotherCanLead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := newLeaseServer()
 		term, ended, result := leading(t.Context(), server, &machine{start: time.Now()})
-		time.Sleep(10*leaseDuration + retryPeriod/2)
+		time.Sleep(settled)
 		server.down.Store(true)
 		time.Sleep(renewDeadline - retryPeriod)
 		if !term.Holds() {
@@ -141,7 +144,7 @@ func TestALeaderThatIsAskedToStopReleasesItsLease(t *testing.T) {
 		server := newLeaseServer()
 		ctx, cancel := context.WithCancel(t.Context())
 		term, _, result := leading(ctx, server, &machine{start: time.Now()})
-		time.Sleep(time.Second)
+		time.Sleep(settled)
 		cancel()
 		if err := <-result; err != nil {
 			t.Error(err)
@@ -158,7 +161,7 @@ func TestALeaderDoesNotReleaseTheLeaseOfAnother(t *testing.T) {
 		server, m := newLeaseServer(), &machine{start: time.Now()}
 		ctx, cancel := context.WithCancel(t.Context())
 		_, _, result := leading(ctx, server, m)
-		time.Sleep(time.Second)
+		time.Sleep(settled)
 		server.take(t, "b")
 		server.taken.Store(false) // the release is based on what it has just read
 		cancel()
