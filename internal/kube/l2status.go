@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -118,14 +119,29 @@ func (w *L2StatusWriter) round(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// put makes one object right. Creating needs two requests, because status is a subresource.
+// put makes one object right. Status is a subresource, so that takes two requests for a new object,
+// and for one whose owner was the Pod before this one.
 func (w *L2StatusWriter) put(ctx context.Context, s plan.L2Status, stored *v1beta1.ServiceL2Status) error {
 	status := renderL2Status(s)
 	if stored != nil {
 		keepTimes(stored.Status.Conditions, status.Conditions)
 	}
-	if stored != nil && sameL2Status(stored.Status, status) {
+	owned := stored != nil && reflect.DeepEqual(stored.OwnerReferences, w.owner)
+	if owned && sameL2Status(stored.Status, status) {
 		return nil
+	}
+	if stored != nil && !owned {
+		// The Pod before this one is gone, and what belongs to it goes with it.
+		next := *stored
+		next.OwnerReferences = w.owner
+		stored = &v1beta1.ServiceL2Status{}
+		err := w.client.Put().Namespace(w.namespace).Resource(l2StatusResource).Name(s.Name).Body(&next).Do(ctx).Into(stored)
+		switch {
+		case apierrors.IsNotFound(err):
+			stored = nil // it has gone already
+		case err != nil:
+			return ignoreConflict(fmt.Errorf("update owner of %s: %w", s.Name, err))
+		}
 	}
 	if stored == nil {
 		stored = &v1beta1.ServiceL2Status{}

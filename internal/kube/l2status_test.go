@@ -1,0 +1,101 @@
+// Copyright The Clarion Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package kube
+
+import (
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/clarion-lb/clarion/api/v1beta1"
+	"github.com/clarion-lb/clarion/internal/lb"
+	"github.com/clarion-lb/clarion/internal/plan"
+)
+
+// someCopies is a store with objects that do not change.
+type someCopies[T object] []T
+
+func (s someCopies[T]) synced() bool { return true }
+func (s someCopies[T]) list() []T    { return s }
+func (s someCopies[T]) get(k lb.Key) (found T, ok bool) {
+	i := slices.IndexFunc(s, func(o T) bool { return keyOf(o) == k })
+	if i < 0 {
+		return found, false
+	}
+	return s[i], true
+}
+
+// echoes answers each write with what was sent, and remembers it.
+type echoes struct {
+	mu   sync.Mutex
+	got  []string
+	gone bool // objects are not found
+}
+
+func (e *echoes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var in v1beta1.ServiceL2Status
+	_ = json.NewDecoder(r.Body).Decode(&in) // a DELETE has none
+	owner := ""
+	if len(in.OwnerReferences) > 0 {
+		owner = in.OwnerReferences[0].Name
+	}
+	_, what, _ := strings.Cut(r.URL.Path, "servicel2statuses")
+	e.got = append(e.got, strings.TrimSpace(r.Method+" "+strings.Trim(strings.Replace(what, path.Dir(what), "", 1), "/")+" "+owner))
+	w.Header().Set("Content-Type", "application/json")
+	if e.gone && r.Method == http.MethodPut && !strings.HasSuffix(r.URL.Path, "/status") {
+		w.WriteHeader(http.StatusNotFound)
+		_ = json.NewEncoder(w).Encode(metav1.Status{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}, Code: 404, Reason: metav1.StatusReasonNotFound})
+		return
+	}
+	in.APIVersion, in.Kind = "metallb.io/v1beta1", "ServiceL2Status"
+	_ = json.NewEncoder(w).Encode(in)
+}
+
+func TestStatusOfLayer2GetsANewOwner(t *testing.T) {
+	service := lb.Key{Namespace: "ns", Name: "web"}
+	desired := plan.Desired{Known: true, Self: "n1", L2: []lb.Announcement{{Services: []lb.Key{service}}}}
+	name := plan.L2StatusName("n1", service)
+	of := func(pod string) []metav1.OwnerReference {
+		return []metav1.OwnerReference{{APIVersion: "v1", Kind: "Pod", Name: pod}}
+	}
+	stored := func(pod string) *v1beta1.ServiceL2Status {
+		return &v1beta1.ServiceL2Status{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "metallb-system", Name: name, OwnerReferences: of(pod)},
+			Status:     v1beta1.ServiceL2StatusStatus{Node: "n1", ServiceName: "web", ServiceNamespace: "ns"},
+		}
+	}
+	for what, c := range map[string]struct {
+		stored []*v1beta1.ServiceL2Status
+		gone   bool
+		want   []string
+	}{
+		"none yet":            {nil, false, []string{"POST new", "PUT status new"}},
+		"its own":             {[]*v1beta1.ServiceL2Status{stored("new")}, false, nil},
+		"of the Pod before":   {[]*v1beta1.ServiceL2Status{stored("old")}, false, []string{"PUT " + name + " new", "PUT status new"}},
+		"collected meanwhile": {[]*v1beta1.ServiceL2Status{stored("old")}, true, []string{"PUT " + name + " new", "POST new", "PUT status new"}},
+	} {
+		t.Run(what, func(t *testing.T) {
+			server := &echoes{gone: c.gone}
+			w := &L2StatusWriter{
+				log: slog.New(slog.DiscardHandler), client: connect(t, server).V1beta1, namespace: "metallb-system", owner: of("new"),
+				stored: Store[*v1beta1.ServiceL2Status]{someCopies[*v1beta1.ServiceL2Status](c.stored)}, wanted: desired,
+			}
+			if err := w.round(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Equal(server.got, c.want) {
+				t.Errorf("requests %q, want %q", server.got, c.want)
+			}
+		})
+	}
+}
