@@ -50,7 +50,11 @@ func (e *echoes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		owner = in.OwnerReferences[0].Name
 	}
 	_, what, _ := strings.Cut(r.URL.Path, "servicel2statuses")
-	e.got = append(e.got, strings.TrimSpace(r.Method+" "+strings.Trim(strings.Replace(what, path.Dir(what), "", 1), "/")+" "+owner))
+	request := []string{r.Method, owner}
+	if what != "" {
+		request = slices.Insert(request, 1, path.Base(what))
+	}
+	e.got = append(e.got, strings.Join(request, " "))
 	w.Header().Set("Content-Type", "application/json")
 	if e.gone && r.Method == http.MethodPut && !strings.HasSuffix(r.URL.Path, "/status") {
 		w.WriteHeader(http.StatusNotFound)
