@@ -104,7 +104,7 @@ func watchPeers(ctx context.Context, m *Members, c Config) {
 	}()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
-	params := bfd.Params{TransmitInterval: WatchSilence / 4, ReceiveInterval: WatchSilence / 4, Multiplier: 4}
+	params := bfd.Params{TransmitInterval: WatchSilence / WatchPackets, ReceiveInterval: WatchSilence / WatchPackets, Multiplier: WatchPackets}
 	for {
 		select {
 		case <-ctx.Done():

@@ -33,6 +33,7 @@ type gossip struct {
 	interfaces map[string]lb.Usable // of other nodes; shared with views, so replaced and not changed
 	own        *lb.Usable           // of this node; nil while not known
 	ownTurn    int
+	able       bool // this node counts itself
 	// hardware are the Ethernet addresses of other nodes, ownHardware those of this one.
 	hardware    map[string][]MAC
 	ownHardware []MAC
@@ -114,11 +115,29 @@ func (g *gossip) learn(node string, meta []byte) {
 	}
 }
 
-// NodeMeta implements memberlist.Delegate.
+// setAble notes whether this node counts itself, and says whether that is news.
+func (g *gossip) setAble(able bool) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.able == able {
+		return false
+	}
+	g.able = able
+	g.ownTurn++
+	return true
+}
+
+// NodeMeta implements memberlist.Delegate. A node that does not count itself tells of no
+// interface: the others have it as a member as soon as they hear it, and would leave addresses to
+// it of which it does not speak before it has proved its place.
 func (g *gossip) NodeMeta(limit int) []byte {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return appendHardware(encodeMeta(g.own, limit), g.ownHardware, limit)
+	own := g.own
+	if !g.able {
+		own = &lb.Usable{}
+	}
+	return appendHardware(encodeMeta(own, limit), g.ownHardware, limit)
 }
 
 // NotifyMsg implements memberlist.Delegate. It keeps nothing of msg.

@@ -35,16 +35,24 @@ const quiet = time.Minute
 
 // logWriter turns memberlist's lines into records of slog.
 type logWriter struct {
-	log *slog.Logger
-	now func() time.Duration
+	log     *slog.Logger
+	now     func() time.Duration
+	refuted func()
 
 	mu     sync.Mutex
 	logged map[string]time.Duration // by entry of remarkable
 }
 
-// newLogger returns a logger for memberlist, which insists on the old kind.
-func newLogger(to *slog.Logger, now func() time.Duration) *log.Logger {
-	return log.New(&logWriter{log: to, now: now, logged: map[string]time.Duration{}}, "", 0)
+// refuting begins the message by which memberlist tells that it denies this node's death. It
+// denies by itself, and none of its callbacks says so: that an alive message about this node
+// comes by says nothing, since one does at each change of its meta data.
+// TestDeathThatIsDeniedFences fails should the words change.
+const refuting = "Refuting a dead message"
+
+// newLogger returns a logger for memberlist, which insists on the old kind. It calls refuted,
+// under memberlist's lock, when memberlist has denied that this node is dead.
+func newLogger(to *slog.Logger, now func() time.Duration, refuted func()) *log.Logger {
+	return log.New(&logWriter{log: to, now: now, refuted: refuted, logged: map[string]time.Duration{}}, "", 0)
 }
 
 // Write receives one line of the form "[LEVEL] memberlist: text".
@@ -52,6 +60,9 @@ func (w *logWriter) Write(line []byte) (int, error) {
 	text := string(bytes.TrimSpace(line))
 	if _, rest, ok := strings.Cut(text, "memberlist: "); ok {
 		text = rest
+	}
+	if strings.HasPrefix(text, refuting) {
+		w.refuted()
 	}
 	if w.warns(text) {
 		w.log.Warn("gossip: " + text)

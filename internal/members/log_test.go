@@ -13,8 +13,8 @@ import (
 
 func TestOnlyRemarkableMessagesAreWarningsAndNotTooOften(t *testing.T) {
 	var out bytes.Buffer
-	now := time.Duration(0)
-	l := newLogger(slog.New(slog.NewTextHandler(&out, nil)), func() time.Duration { return now })
+	now, refuted := time.Duration(0), 0
+	l := newLogger(slog.New(slog.NewTextHandler(&out, nil)), func() time.Duration { return now }, func() { refuted++ })
 	logged := func(line string, want bool) {
 		t.Helper()
 		out.Reset()
@@ -25,6 +25,10 @@ func TestOnlyRemarkableMessagesAreWarningsAndNotTooOften(t *testing.T) {
 	}
 	logged("[ERR] memberlist: Failed to send UDP ping: network is unreachable", false)
 	logged("[WARN] memberlist: Refuting a suspect message (from: n2)", false)
+	logged("[WARN] memberlist: Refuting a dead message (from: n2)", false)
+	if refuted != 1 {
+		t.Errorf("%d deaths denied, want 1", refuted)
+	}
 	logged("[ERR] memberlist: Decrypt packet failed: no key from=10.0.0.9", true)
 	if !strings.Contains(out.String(), `level=WARN msg="gossip: Decrypt packet failed`) {
 		t.Errorf("logged %q", out.String())

@@ -196,19 +196,6 @@ func (m *Members) SetLinkUp(up bool) {
 	}
 }
 
-// LinkUp says whether the link that carries the address has carrier, for SetLinkUp. A
-// node that has the address on no link has no way to its peers either.
-func LinkUp(links []lb.Link, bind netip.Addr) bool {
-	for _, l := range links {
-		for _, p := range l.Prefixes {
-			if p.Addr() == bind {
-				return l.Carrier
-			}
-		}
-	}
-	return false
-}
-
 // update changes the standing and lets Run look at it.
 func (m *Members) update(f func(*standing)) {
 	m.change(f)
@@ -236,11 +223,21 @@ func (m *Members) change(f func(*standing)) {
 // settle publishes what Fresh and Fences read. It is called with mu held.
 func (m *Members) settle() {
 	m.fences.Store(m.standing.fences) // first, so that whoever sees this node Fresh again sees it
-	m.sure.Store(m.standing.claims())
-	p, count := m.parameters(), m.standing.count()
-	m.limit.Store(int64(m.earliest()))
+	claims := m.standing.claims()
+	m.sure.Store(claims)
+	p, count, earliest := m.parameters(), m.standing.count(), m.earliest()
+	m.limit.Store(int64(earliest))
+	m.standing.probation = min(earliest, longestProbation)
 	m.gossip.size(count, p.RetransmitMult)
+	if m.gossip.setAble(claims || m.standing.left) { // one that has left is gone, and hands over
+		kick(m.wake)
+	}
 }
+
+// longestProbation bounds the probation where only the gossip detects. There the finding is
+// older than the standstill's end by less, because news reach everybody within half a second in
+// clusters of every size (ForSize).
+const longestProbation = time.Second
 
 // parameters are those in force. It is called with mu held.
 func (m *Members) parameters() Parameters {

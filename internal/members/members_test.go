@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -254,6 +255,45 @@ func TestProcessThatStoodStillAsksBeforeItCountsItself(t *testing.T) {
 	if !all[0].Fresh() {
 		t.Error("may not speak although a peer answered")
 	}
+}
+
+// The words by which memberlist tells of a denial are its own, so this needs the real one.
+func TestDeathThatIsDeniedFences(t *testing.T) {
+	all := cluster(t, 3, plain)
+	fences := all[0].Fences()
+	conn, err := net.Dial("udp", all[0].peer.Addr.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	// A dead message as memberlist sends it: the type, and a map of three in MessagePack.
+	dead := "\x05\x83\xabIncarnation\xce\x00\x10\x00\x00\xa4Node\xa2n1\xa4From\xa2n2"
+	if _, err := conn.Write([]byte(dead)); err != nil {
+		t.Fatal(err)
+	}
+	all[0].until(t, "itself again", func(v lb.View) bool {
+		return all[0].Observe().Refuted == 1 && members("n1", "n2", "n3")(v) && all[0].Fresh()
+	})
+	if got := all[0].Fences() - fences; got != 1 {
+		t.Errorf("%d fences, want 1", got)
+	}
+}
+
+func TestNodeThatDoesNotCountItselfIsNoCandidateOfOthers(t *testing.T) {
+	all := cluster(t, 3, plain)
+	eth0 := lb.Usable{IPv4: []string{"eth0"}}
+	all[0].SetInterfaces(eth0)
+	told := func(want lb.Usable) func(lb.View) bool {
+		return func(v lb.View) bool {
+			got, known := v.Interfaces["n1"]
+			return known && got.Equal(want) && members("n1", "n2", "n3")(v)
+		}
+	}
+	all[1].until(t, "its interface", told(eth0))
+	all[0].update(func(s *standing) { s.fence(clock()); s.until = clock() + patience })
+	all[1].until(t, "none while it is fenced", told(lb.Usable{}))
+	all[0].update(func(s *standing) { s.until = 0 })
+	all[1].until(t, "its interface again", told(eth0))
 }
 
 func TestGrowingClusterGetsSlowerParametersUnnoticed(t *testing.T) {

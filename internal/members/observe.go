@@ -12,6 +12,7 @@ type Counts struct {
 	Stalls  uint64 // times this process stood still and fenced itself
 	Found   uint64 // members that the direct watch found gone before the gossip did
 	Accused uint64 // times this node was found gone and fenced itself
+	Refuted uint64 // times this node heard of its own death and fenced itself
 	Resizes uint64 // times the gossip was set up again for another size of cluster
 }
 

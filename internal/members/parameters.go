@@ -63,6 +63,9 @@ func SizeOf(n int, current Size) Size {
 	return Large
 }
 
+// fastestProbe is the shortest ProbeTimeout of all classes.
+const fastestProbe = 32 * time.Millisecond
+
 // ForSize returns the parameters of a class.
 //
 // A death is known everywhere after the sum of
@@ -113,7 +116,7 @@ func ForSize(s Size) Parameters {
 		SuspicionMult:           2,
 		SuspicionMaxTimeoutMult: 2,
 		PushPullInterval:        30 * time.Second,
-		ProbeTimeout:            32 * time.Millisecond,
+		ProbeTimeout:            fastestProbe,
 		ProbeInterval:           80 * time.Millisecond,
 		AwarenessMaxMultiplier:  2,
 		GossipNodes:             3,

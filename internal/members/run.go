@@ -12,7 +12,9 @@ import (
 )
 
 const (
-	beatPeriod = 50 * time.Millisecond // a sixth of the shortest limit, see Earliest
+	// beatPeriod is a ninth of the shortest limit, Unnoticed: a busy processor may delay a beat by
+	// 160 ms before that counts as a standstill.
+	beatPeriod = 20 * time.Millisecond
 	tickPeriod = 50 * time.Millisecond // at least this often peers that are due are tried
 	openPeriod = 200 * time.Millisecond
 	keyPeriod  = 10 * time.Second

@@ -61,6 +61,15 @@ func (e events) NotifyLeave(n *memberlist.Node) {
 	})
 }
 
+// refuted takes the news that others had this node as dead, and that they hear its denial.
+func (e events) refuted() {
+	e.m.update(func(s *standing) {
+		if e.serial == e.m.serial && s.accuse(clock()) {
+			e.m.counts.Refuted++
+		}
+	})
+}
+
 func (e events) change(node string, f func(*standing)) {
 	if node == e.m.config.Node {
 		return
@@ -88,7 +97,7 @@ func (m *Members) openSession(p Parameters, serial int) (*session, error) {
 	c.Events = events{m: m, serial: serial}
 	c.Delegate = delegate{m.gossip, m}
 	told := m.gossip.told()
-	c.Logger = newLogger(m.log, clock)
+	c.Logger = newLogger(m.log, clock, events{m: m, serial: serial}.refuted)
 	if m.keys != nil {
 		c.Keyring = m.keys.installed
 	}

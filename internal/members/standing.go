@@ -37,7 +37,10 @@ type standing struct {
 	held   map[string]bool // the others before the gossip was set up again
 	book   *book
 	turns  int    // changes of alive and doubted
-	fences uint64 // times that fence was called
+	fences uint64 // times that this node was taken out of its own view
+	// probation is how long after a fence a finding about this node may still be on its way, and
+	// until the time before which therefore nothing is proven.
+	probation, until time.Duration
 	// doubted are the members that the direct watch has found gone, sorted.
 	doubted []string
 }
@@ -77,13 +80,30 @@ func (s *standing) view(awake bool) lb.View {
 	return lb.View{Known: s.proof != starting, Members: slices.Sorted(maps.Keys(nodes))}
 }
 
-// fence takes this node out of its own view until it has proved its place again.
+// fence takes this node out of its own view until it has proved its place again, which takes
+// the probation at least: what the others found out while it was not listening may reach it
+// only after their first answers, and must not find it in office again.
 func (s *standing) fence(now time.Duration) {
 	s.fences++
 	if s.proof != starting {
 		s.proof = fenced
+		s.until = max(s.until, now+s.probation)
 	}
 	s.book.reset(now, false)
+}
+
+// accuse notes that others have found this node gone although it listens, and reports whether
+// that takes it out of its own view: they have given its addresses away. Here the finding is what
+// arrived, so nothing is waited for but the proof. One that is only starting has nothing to lose,
+// and the finding is about its earlier life.
+func (s *standing) accuse(now time.Duration) bool {
+	if s.proof == starting || s.left {
+		return false
+	}
+	s.fences++
+	s.proof = fenced
+	s.book.reset(now, false)
+	return true
 }
 
 // setLink notes the carrier of the link. It reports whether that is news.
@@ -118,7 +138,7 @@ func (s *standing) end(now time.Duration) {
 
 // prove ends the search for a proof if there is one, and reports whether it did.
 func (s *standing) prove(now time.Duration) bool {
-	if s.proof == proven || !s.runs || !s.link || !s.book.proven(now) {
+	if s.proof == proven || s.proof == fenced && now < s.until || !s.runs || !s.link || !s.book.proven(now) {
 		return false
 	}
 	s.proof, s.held = proven, nil

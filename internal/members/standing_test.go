@@ -284,6 +284,70 @@ func TestViewFollowsTheStanding(t *testing.T) {
 	}
 }
 
+func TestFencedNodeProvesNothingBeforeItsProbationIsOver(t *testing.T) {
+	const probation = 100 * time.Millisecond
+	for name, c := range map[string]struct {
+		happen func(*standing)
+		at     time.Duration
+		want   bool
+	}{
+		"a normal start waits for nothing": {func(s *standing) { s.proof = starting; s.fence(0) }, 1, true},
+		"stood still, too early":           {func(s *standing) { s.fence(1000) }, 1000 + probation - 1, false},
+		"stood still, late enough":         {func(s *standing) { s.fence(1000) }, 1000 + probation, true},
+		"stood still twice":                {func(s *standing) { s.fence(1000); s.fence(2000) }, 1000 + probation, false},
+		"link back, too early":             {func(s *standing) { s.setLink(false, 1); s.setLink(true, 1000) }, 1000 + probation - 1, false},
+		"denied its death":                 {func(s *standing) { s.accuse(1000) }, 1000, true},
+		"denied its death on probation":    {func(s *standing) { s.fence(1000); s.accuse(2000) }, 1000 + probation - 1, false},
+		"set up again":                     {func(s *standing) { s.end(1000); s.begin(1000) }, 1000, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStanding("n1", 0)
+			s.probation = probation
+			s.begin(0)
+			s.book.list([]Peer{peer(2)}, nobody)
+			s.book.done(try{peer: peer(2)}, 0, true)
+			if !s.prove(0) {
+				t.Fatal("no proof to begin with")
+			}
+			c.happen(s)
+			if s.prove(c.at) {
+				t.Error("proven before a peer has answered since")
+			}
+			s.book.done(try{peer: peer(2)}, c.at, true)
+			if got := s.prove(c.at); got != c.want {
+				t.Errorf("proven is %v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+func TestEachWayOutOfTheViewCountsAsFence(t *testing.T) {
+	for name, c := range map[string]struct {
+		happen func(*standing)
+		want   uint64
+	}{
+		"nothing":               {func(*standing) {}, 0},
+		"a member came":         {func(s *standing) { s.join(peer(3)) }, 0},
+		"set up again":          {func(s *standing) { s.end(1); s.begin(2) }, 0},
+		"said goodbye":          {func(s *standing) { s.left = true }, 0},
+		"stood still":           {func(s *standing) { s.fence(1) }, 1},
+		"link down":             {func(s *standing) { s.setLink(false, 1) }, 1},
+		"link down and up":      {func(s *standing) { s.setLink(false, 1); s.setLink(true, 2) }, 2},
+		"link up as it was":     {func(s *standing) { s.setLink(true, 1) }, 0},
+		"denied its death":      {func(s *standing) { s.accuse(1) }, 1},
+		"denied it after leave": {func(s *standing) { s.left = true; s.accuse(1) }, 0},
+	} {
+		s := newStanding("n1", 0)
+		s.begin(0)
+		s.book.list(nil, nobody)
+		s.prove(0)
+		c.happen(s)
+		if s.fences != c.want {
+			t.Errorf("%s: %d fences, want %d", name, s.fences, c.want)
+		}
+	}
+}
+
 func TestStartingViewIsUnknownWhateverHappens(t *testing.T) {
 	for name, happen := range map[string]func(*standing){
 		"nothing":           func(*standing) {},
@@ -304,19 +368,23 @@ func TestStartingViewIsUnknownWhateverHappens(t *testing.T) {
 }
 
 func TestLinkUpNeedsCarrierOnTheLinkWithTheAddress(t *testing.T) {
-	bind := netip.MustParseAddr("10.0.0.1")
+	bind, anywhere := netip.MustParseAddr("10.0.0.1"), netip.IPv4Unspecified()
 	link := func(prefix string, carrier bool) lb.Link {
 		return lb.Link{Carrier: carrier, Prefixes: []netip.Prefix{netip.MustParsePrefix(prefix)}}
 	}
 	for name, c := range map[string]struct {
+		bind  netip.Addr
 		links []lb.Link
 		want  bool
 	}{
-		"up":      {[]lb.Link{link("10.0.1.1/24", false), link("10.0.0.1/24", true)}, true},
-		"down":    {[]lb.Link{link("10.0.1.1/24", true), link("10.0.0.1/24", false)}, false},
-		"nowhere": {[]lb.Link{link("10.0.0.2/24", true)}, false},
+		"up":                 {bind, []lb.Link{link("10.0.1.1/24", false), link("10.0.0.1/24", true)}, true},
+		"down":               {bind, []lb.Link{link("10.0.1.1/24", true), link("10.0.0.1/24", false)}, false},
+		"nowhere":            {bind, []lb.Link{link("10.0.0.2/24", true)}, false},
+		"anywhere, one up":   {anywhere, []lb.Link{link("10.0.1.1/24", true), link("10.0.0.1/24", false)}, true},
+		"anywhere, all down": {anywhere, []lb.Link{link("10.0.1.1/24", false), link("10.0.0.1/24", false)}, false},
+		"anywhere, loopback": {anywhere, []lb.Link{link("127.0.0.1/8", true), link("fe80::1/64", true)}, false},
 	} {
-		if got := LinkUp(c.links, bind); got != c.want {
+		if got := LinkUp(c.links, c.bind); got != c.want {
 			t.Errorf("%s: %v", name, got)
 		}
 	}

@@ -35,13 +35,22 @@ func (w *watching) init(self string) {
 	w.turns = -1
 }
 
-// watchEarliest is the shortest time in which the direct watch takes out a node that stands
-// still: its sessions expire, and a ping ends. WatchSilence is what the sessions wait.
-const watchEarliest = WatchSilence + watch.PingTime
+const (
+	// WatchSilence is how long a session must wait for its peer before it is silent: the time of
+	// WatchPackets packets.
+	WatchSilence = 200 * time.Millisecond
+	WatchPackets = 4
 
-// WatchSilence is how long a session must wait for its peer before it is silent. Shorter would
-// make the watch faster than this node notices that itself stood still.
-const WatchSilence = 200 * time.Millisecond
+	// Unnoticed is how long a node may stand still at most without the risk that others find it
+	// gone, in clusters of every size. Its sessions expire WatchSilence after the last packet, which
+	// had left up to a packet's interval before it froze; then a ping must fail, which ends by
+	// memberlist's timeout or by PingTime:
+	//
+	//	200 ms - 200 ms / 4 + min(32 ms, 40 ms) = 182 ms
+	//
+	// Who may have stood still for longer has to ask its peers before it speaks.
+	Unnoticed = WatchSilence - WatchSilence/WatchPackets + min(fastestProbe, watch.PingTime)
+)
 
 // Watches says whether sessions with other members are of use.
 func (m *Members) Watches() bool { return m.config.Watch && !m.off() && m.fixed == nil }
@@ -51,7 +60,7 @@ func (m *Members) Watches() bool { return m.config.Watch && !m.off() && m.fixed 
 func (m *Members) earliest() time.Duration {
 	e := m.parameters().Earliest(m.standing.count())
 	if m.Watches() {
-		e = min(e, watchEarliest)
+		e = min(e, Unnoticed)
 	}
 	return e
 }
@@ -95,8 +104,9 @@ func (m *Members) stepWatch(f func(*watch.Machine, time.Duration) []watch.Action
 func (m *Members) doWatch(s *standing, actions []watch.Action) {
 	for _, a := range actions {
 		if a.Op == watch.Fence {
-			s.fence(clock())
-			m.counts.Accused++
+			if s.accuse(clock()) {
+				m.counts.Accused++
+			}
 			kick(m.wake)
 			continue
 		}
