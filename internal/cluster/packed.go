@@ -137,6 +137,12 @@ func (p *Packed) GetResourceVersion() string { return p.version }
 // Addressed says whether the Service is or was ours and its status names an address.
 func (p *Packed) Addressed() bool { return p.addressed }
 
+// Complains says whether the Service has an address and a condition that says otherwise than that
+// it has all it asked for.
+func (p *Packed) Complains() bool {
+	return p.addressed && !p.told.Value().satisfied(lb.IPAllocated)
+}
+
 // Says reports whether the condition on the Service says what the verdict says, so that a
 // Service that has its addresses needs no write.
 func (p *Packed) Says(v Verdict) bool { return p.told.Value().saysSo(v) }
@@ -146,11 +152,17 @@ func (p *Packed) Says(v Verdict) bool { return p.told.Value().saysSo(v) }
 func (t told) saysSo(v Verdict) bool {
 	switch {
 	case len(v.Addrs) > 0:
-		return t == told{} || t.status == metav1.ConditionTrue && t.reason == conditionReason(v.Reason)
+		return t.satisfied(v.Reason)
 	case v.Reason == "":
 		return t == told{}
 	default:
 		return t.status == metav1.ConditionFalse &&
 			t.reason == conditionReason(v.Reason) && strings.HasPrefix(t.message, v.Headline)
 	}
+}
+
+// satisfied says whether there is no condition that denies that the Service has addresses, for
+// the reason given.
+func (t told) satisfied(r lb.Reason) bool {
+	return t == told{} || t.status == metav1.ConditionTrue && t.reason == conditionReason(r)
 }

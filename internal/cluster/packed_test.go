@@ -4,10 +4,12 @@
 package cluster_test
 
 import (
+	"net/netip"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/clarion-lb/clarion/internal/cluster"
@@ -97,5 +99,35 @@ func TestPackedServiceSaysWhatRenderWouldLeave(t *testing.T) {
 				t.Errorf("has %s, wants %s: Says is %t, Render changes it: %t", has, wants, says, changed)
 			}
 		}
+	}
+}
+
+// Complains finds, among thousands that have all they asked for, those that do not say so.
+func TestPackedServiceComplainsWhenItSaysOtherwiseThanThatAllIsWell(t *testing.T) {
+	addr := netip.MustParseAddr("192.0.2.1")
+	for name, tc := range map[string]struct {
+		v    cluster.Verdict
+		want bool
+	}{
+		"all is well":          {cluster.Verdict{Addrs: []netip.Addr{addr}, Pool: "p", Reason: lb.IPAllocated, Message: "Assigned IP"}, false},
+		"one family is absent": {cluster.Verdict{Addrs: []netip.Addr{addr}, Pool: "p", Reason: lb.AdditionalAssignFailed, Message: "no room"}, true},
+		"no address":           {cluster.Verdict{Reason: lb.AllocationFailed, Message: "no room", Headline: "no room"}, false},
+		"no condition":         {cluster.Verdict{}, false},
+	} {
+		stored := full()
+		stored.Status.LoadBalancer.Ingress = nil
+		if out, changed := cluster.Render(stored, tc.v, metav1.Now().Time); changed {
+			stored = out
+		}
+		if got := cluster.Pack(stored).Complains(); got != tc.want {
+			t.Errorf("%s: %t, want %t", name, got, tc.want)
+		}
+	}
+	kept := full()
+	meta.SetStatusCondition(&kept.Status.Conditions, metav1.Condition{
+		Type: cluster.ConditionAddressAssigned, Status: metav1.ConditionFalse, Reason: string(lb.AllocationFailed), Message: "no room",
+	})
+	if !cluster.Pack(kept).Complains() {
+		t.Error("it has its address, and the condition denies it")
 	}
 }
