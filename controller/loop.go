@@ -24,12 +24,17 @@ const (
 	restMost   = 100 * time.Millisecond
 )
 
+// sources give the local copies of all objects, or false while they are not known.
+type sources interface {
+	Objects() (o cluster.Objects, known bool)
+}
+
 // loop is the controller: on every kick it compiles the whole cluster, plans the whole
 // allocation and hands the differences to the writers.
 type loop struct {
 	log      *slog.Logger
 	kick     chan struct{}
-	sources  *kube.Sources
+	sources  sources
 	services *kube.ServiceWriter
 	status   *kube.StatusWriter
 	config   *kube.ConfigWriter
@@ -110,7 +115,7 @@ func (l *loop) input(objects cluster.Objects, s lb.Snapshot, now time.Time) allo
 // is decided anew when there is room again.
 func (l *loop) write(ctx context.Context, stored []*cluster.Packed, s lb.Snapshot, result *alloc.Result, now time.Time) {
 	l.releases.update(s.Services, result, l.services.InFlight)
-	changes, left := l.changes(s, result, now)
+	changes, left := l.changes(s, result, complaints(stored), now)
 	byKey := copiesOf(stored, changes)
 	room := l.services.Room()
 	var writes []kube.Write
@@ -124,7 +129,7 @@ func (l *loop) write(ctx context.Context, stored []*cluster.Packed, s lb.Snapsho
 			left = true
 		default:
 			if out, changed := cluster.Render(svc.Unpack(), c.verdict(), now); changed {
-				writes = append(writes, kube.Write{Service: out, Landed: l.landed(svc, c)})
+				writes = append(writes, kube.Write{Service: out, Landed: l.landed(svc, c), Awaited: c.releases()})
 			}
 		}
 	}
@@ -144,6 +149,9 @@ type change struct {
 // standing says whether only the condition on the Service can call for a write.
 func (c *change) standing() bool { return c.outcome != nil && !c.outcome.Changed }
 
+// releases says whether the write may take an address away that another Service waits for.
+func (c *change) releases() bool { return c.outcome != nil && c.outcome.Cleared != "" }
+
 func (c *change) verdict() cluster.Verdict {
 	if c.outcome == nil {
 		return cluster.Verdict{}
@@ -154,8 +162,9 @@ func (c *change) verdict() cluster.Verdict {
 // changes returns the Services that may be written now: the oldest first, because they are
 // served first, then those whose condition must be compared and those to be left alone. It
 // says whether others are left that the writer has no room for. What waits for the answer to
-// a write is none of them: the writer kicks when there is one.
-func (l *loop) changes(s lb.Snapshot, result *alloc.Result, now time.Time) (out []change, left bool) {
+// a write is none of them: the writer kicks when there is one. Of Services that have what they
+// asked for, only those that complain are looked into.
+func (l *loop) changes(s lb.Snapshot, result *alloc.Result, complaining map[lb.Key]bool, now time.Time) (out []change, left bool) {
 	for _, k := range s.Released {
 		if l.services.Ready(k, now) {
 			out = append(out, change{key: k})
@@ -164,7 +173,7 @@ func (l *loop) changes(s lb.Snapshot, result *alloc.Result, now time.Time) (out 
 	var differing []int32 // there may be tens of thousands
 	for i := range result.Outcomes {
 		o := &result.Outcomes[i]
-		if !o.Changed && o.Reason == lb.IPAllocated || l.releases.hold(o) || !l.services.Ready(o.Service, now) {
+		if !o.Changed && o.Reason == lb.IPAllocated && !complaining[o.Service] || l.releases.hold(o) || !l.services.Ready(o.Service, now) {
 			continue
 		}
 		if o.Changed {
@@ -181,6 +190,21 @@ func (l *loop) changes(s lb.Snapshot, result *alloc.Result, now time.Time) (out 
 		oldest = append(oldest, change{result.Outcomes[i].Service, &result.Outcomes[i]})
 	}
 	return append(oldest, out...), room < len(differing)
+}
+
+// complaints are the Services that have an address and say that something is amiss: rarely any.
+func complaints(stored []*cluster.Packed) map[lb.Key]bool {
+	var out map[lb.Key]bool
+	for _, s := range stored {
+		if !s.Complains() {
+			continue
+		}
+		if out == nil {
+			out = map[lb.Key]bool{}
+		}
+		out[s.Key()] = true
+	}
+	return out
 }
 
 // copiesOf finds the copies of the Services that a pass looks into.

@@ -153,6 +153,8 @@ type Write struct {
 	Service *corev1.Service
 	// Landed is called once the server has stored it, never otherwise, from any goroutine.
 	Landed func()
+	// Awaited asks for a kick when it has been answered.
+	Awaited bool
 }
 
 // Submit queues writes and returns at once; call it only for Services that are Ready. It
@@ -169,6 +171,11 @@ func (w *ServiceWriter) Submit(ctx context.Context, writes []Write) {
 	}
 	for _, wr := range writes {
 		w.overlay.begin(wr.Service)
+	}
+	if slices.ContainsFunc(writes, func(wr Write) bool { return wr.Awaited }) {
+		w.mu.Lock()
+		w.awaited = true
+		w.mu.Unlock()
 	}
 	go func() {
 		for i, wr := range writes {

@@ -34,7 +34,7 @@ var (
 // most one for each writer, and a guest whose hypervisor stops its clocks, too, until its next
 // attempt to renew, after retryPeriod. Optimistic locking refuses such a request if anything was
 // written to the same Service since. If it is stored all the same and its address is another
-// Service's by now, the leader sees two holders and takes the address from one of them.
+// Service's by now, the leader sees two holders and leaves the address to the older Service.
 type Term struct {
 	clock func() time.Duration
 
