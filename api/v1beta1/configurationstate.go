@@ -18,8 +18,8 @@ const (
 
 // ConfigurationStateStatus says what one component thinks of the configuration.
 type ConfigurationStateStatus struct {
-	// Result is `Valid` when every object could be used, `Invalid` when some were left out, and
-	// `Unknown` before the configuration was read.
+	// Result is `Valid` when every object could be used and `Invalid` when some, or parts of them,
+	// were left out. `Unknown` is MetalLB's; nothing is written before the configuration was read.
 	// +optional
 	Result ConfigurationResult `json:"result,omitempty"`
 

@@ -101,7 +101,8 @@ spec:
 }
 
 // TestA10OtherServicesAreLeftAlone has Services of every other type beside one that gets an
-// address, through a restart of the controller.
+// address, through a restart of the controller. The lab has no cluster DNS, so that names of
+// Services are still resolved is not tried.
 func TestA10OtherServicesAreLeftAlone(t *testing.T) {
 	ns := namespace(t)
 	apply(t, `
