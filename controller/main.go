@@ -53,10 +53,7 @@ func run(ctx context.Context, args []string, getenv func(string) string) error {
 			return err
 		}
 	}
-	owner, err := kube.Owner(ctx, clients.Builtin, o.Namespace, o.Pod)
-	if err != nil {
-		return err
-	}
+	owner := kube.NewOwner(log, clients.Builtin, o.Namespace, o.Pod)
 
 	kick := make(chan struct{}, 1)
 	kicked := func() {
@@ -77,13 +74,14 @@ func run(ctx context.Context, args []string, getenv func(string) string) error {
 	l := &loop{
 		log: log, kick: kick, sources: sources, services: services,
 		status:  kube.NewStatusWriter(log, clients, kicked),
-		config:  kube.NewConfigWriter(log, clients.V1beta1, kube.ControllerStateMeta(o.Namespace, owner)),
+		config:  kube.NewOwnedConfigWriter(log, clients.V1beta1, kube.ControllerStateMeta(o.Namespace), owner),
 		notices: newNotices(log, events),
 		metrics: newMetrics(services, sources.Ready),
 	}
 
 	g := daemon.NewGroup(ctx)
 	g.Go("watch", watcher.Run)
+	g.Go("own pod", owner.Run)
 	g.Go("events", events.Run)
 	lease := kube.Lease{Namespace: o.Namespace, Name: leaseName, Identity: o.identity(), Term: term}
 	g.Go("lead", func(ctx context.Context) error {

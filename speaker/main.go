@@ -18,8 +18,6 @@ import (
 	"sync"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"github.com/clarion-lb/clarion/internal/cluster"
 	"github.com/clarion-lb/clarion/internal/daemon"
 	"github.com/clarion-lb/clarion/internal/kube"
@@ -55,7 +53,7 @@ func run(stop context.Context, args []string, getenv func(string) string) error 
 		log.Warn(n)
 	}
 	log.Info("starting", "version", version, "node", o.node, "namespace", o.Namespace, "class", o.Class)
-	p, err := assemble(stop, o, log)
+	p, err := assemble(o, log)
 	if err != nil {
 		return err
 	}
@@ -67,19 +65,18 @@ type program struct {
 	options
 	log      *slog.Logger
 	watcher  *kube.Watcher
+	owner    *kube.Owner
 	reviewer *kube.Reviewer
 	loop     *loop
 }
 
-func assemble(ctx context.Context, o options, log *slog.Logger) (*program, error) {
+// assemble makes the parts and asks nobody: a speaker must start while the API server is away.
+func assemble(o options, log *slog.Logger) (*program, error) {
 	clients, err := kube.Connect(o.Kubeconfig, "clarion-speaker/"+version)
 	if err != nil {
 		return nil, err
 	}
-	owner, err := kube.Owner(ctx, clients.Builtin, o.Namespace, o.Pod)
-	if err != nil {
-		return nil, err
-	}
+	owner := kube.NewOwner(log, clients.Builtin, o.Namespace, o.Pod)
 	l := &loop{log: log, node: o.node, bindPort: o.bindPort(), kick: make(chan struct{}, 1)}
 	watcher := kube.NewWatcher(log, l.kicked)
 	if err := l.watch(watcher, clients, o, owner); err != nil {
@@ -89,6 +86,7 @@ func assemble(ctx context.Context, o options, log *slog.Logger) (*program, error
 	if err != nil {
 		return nil, err
 	}
+	l.members.SetInterfaces(lb.Usable{}) // no candidate before it knows for what; tellInterfaces
 	l.nodes, err = newNodeWatch(l.members, o.bind().Addr(), o.watchPort(), log)
 	if err != nil {
 		return nil, err
@@ -101,7 +99,7 @@ func assemble(ctx context.Context, o options, log *slog.Logger) (*program, error
 		Exclude: exclude, Seed: seed(o.node), RefreshMin: o.refresh, RefreshMax: 2 * o.refresh, Fresh: freshFor,
 		Verify: true,
 	}
-	l.wire, err = wire.New(wire.Options{Machine: l.layer2, Log: log, Notify: l.kicked})
+	l.wire, err = wire.New(wire.Options{Machine: l.layer2, Log: log, Notify: l.kicked, MayAnswer: l.mayAnswer})
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +109,7 @@ func assemble(ctx context.Context, o options, log *slog.Logger) (*program, error
 	}
 	l.links = link.New(log, func(links []lb.Link) {
 		l.wire.SetLinks(links)
-		l.members.SetInterfaces(l.usable(links))
+		l.tellInterfaces(links)
 		l.tellHardware(links)
 		if bind := o.bind(); bind.IsValid() {
 			l.members.SetLinkUp(members.LinkUp(links, bind.Addr()))
@@ -119,12 +117,12 @@ func assemble(ctx context.Context, o options, log *slog.Logger) (*program, error
 		l.bgp.kicked()
 		l.kicked()
 	})
-	l.config = kube.NewConfigWriter(log, clients.V1beta1, kube.SpeakerStateMeta(o.Namespace, o.node, owner))
+	l.config = kube.NewOwnedConfigWriter(log, clients.V1beta1, kube.SpeakerStateMeta(o.Namespace, o.node), owner)
 	l.events = kube.NewEvents(log, clients.Builtin.CoreV1(), kube.EventSource{Component: "metallb-speaker", Host: o.node})
-	return &program{options: o, log: log, watcher: watcher, reviewer: kube.NewReviewer(clients.Builtin), loop: l}, nil
+	return &program{options: o, log: log, watcher: watcher, owner: owner, reviewer: kube.NewReviewer(clients.Builtin), loop: l}, nil
 }
 
-func (l *loop) watch(w *kube.Watcher, c kube.Clients, o options, owner []metav1.OwnerReference) error {
+func (l *loop) watch(w *kube.Watcher, c kube.Clients, o options, owner *kube.Owner) error {
 	var err error
 	l.sources, err = kube.WatchForAnnouncement(w, c, o.Namespace, cluster.Settings{
 		LoadBalancerClass: o.Class, IgnoreExcludeLB: o.ignoreExcludeLB,
@@ -147,35 +145,6 @@ func (l *loop) watch(w *kube.Watcher, c kube.Clients, o options, owner []metav1.
 	return err
 }
 
-// A process that was stopped and goes on, or a node that lost its peers, must not answer for
-// what others have taken over meanwhile, not even until its own loop has noticed. So the wire
-// answers only while it was confirmed, within freshFor, that this node may.
-const (
-	confirmPeriod = 50 * time.Millisecond
-	freshFor      = 300 * time.Millisecond
-)
-
-// confirm tells the wire, again and again, that this node is a member in good standing.
-func (l *loop) confirm(ctx context.Context) error {
-	for {
-		// The time comes first: a process that is stopped between the two has proved nothing.
-		if now := time.Now(); l.mayAnswer() {
-			l.wire.Confirm(now)
-		}
-		if daemon.Sleep(ctx, confirmPeriod) != nil {
-			return nil
-		}
-	}
-}
-
-// mayAnswer says whether what the wire announces follows from a view that still stands: this
-// node is a member, or was one when it began to hand over, and has been without interruption
-// since the loop last looked.
-func (l *loop) mayAnswer() bool {
-	member := l.members.Fresh() || l.leaving.Load() && l.members.Awake()
-	return member && l.members.Fences() == l.planned.Load()
-}
-
 // kicked says that something changed.
 func (l *loop) kicked() {
 	select {
@@ -189,6 +158,7 @@ func (p *program) run(stop context.Context) error {
 	l := p.loop
 	g := daemon.NewGroup(context.WithoutCancel(stop))
 	g.Go("watch", p.watcher.Run)
+	g.Go("own pod", p.owner.Run)
 	g.Go("links", l.links.Run)
 	g.Go("members", l.members.Run)
 	if l.nodes != nil {

@@ -59,3 +59,22 @@ func (l *loop) usable(links []lb.Link) lb.Usable {
 	}
 	return usable
 }
+
+// inform notes that the cluster is known.
+func (l *loop) inform() {
+	if l.informed.Swap(true) {
+		return
+	}
+	if links, known := l.links.Links(); known {
+		l.tellInterfaces(links)
+	}
+}
+
+// tellInterfaces tells the other speakers on which interfaces this node could announce: on none
+// as long as it does not know the cluster. It may be a member by then, and the others would leave
+// addresses to it that it has never heard of.
+func (l *loop) tellInterfaces(links []lb.Link) {
+	if l.informed.Load() {
+		l.members.SetInterfaces(l.usable(links))
+	}
+}

@@ -29,7 +29,7 @@ type nodeWatch struct {
 // Four packets of a session may be missed or late. Without CAP_SYS_NICE the thread that sends
 // them wakes up to 150 ms late on an overloaded node, so fewer or faster ones would be alarms.
 const (
-	watchMultiplier = 4
+	watchMultiplier = members.WatchPackets
 	watchInterval   = members.WatchSilence / watchMultiplier
 	// watchLinger is how long a session outlives its use, so that one whose peer is wanted again
 	// soon need not start anew: that takes a second.

@@ -4,11 +4,9 @@
 package kube
 
 import (
-	"context"
 	"fmt"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 
 	"github.com/clarion-lb/clarion/api/v1beta1"
 	"github.com/clarion-lb/clarion/internal/cluster"
@@ -27,31 +25,18 @@ const (
 	reasonConfigurationError = "ConfigurationError"
 )
 
-// Owner reads the Pod that this program runs in, so that the status objects it writes vanish
-// with it. With no pod name there is no owner.
-func Owner(ctx context.Context, client kubernetes.Interface, namespace, pod string) ([]metav1.OwnerReference, error) {
-	if pod == "" {
-		return nil, nil
-	}
-	p, err := client.CoreV1().Pods(namespace).Get(ctx, pod, metav1.GetOptions{})
-	if err != nil {
-		return nil, fmt.Errorf("read own pod %s/%s: %w", namespace, pod, err)
-	}
-	return []metav1.OwnerReference{{APIVersion: "v1", Kind: "Pod", Name: p.Name, UID: p.UID}}, nil
-}
-
 // ControllerStateMeta is the identity of the controller's ConfigurationState.
-func ControllerStateMeta(namespace string, owner []metav1.OwnerReference) metav1.ObjectMeta {
+func ControllerStateMeta(namespace string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{
-		Namespace: namespace, Name: "controller", OwnerReferences: owner,
+		Namespace: namespace, Name: "controller",
 		Labels: map[string]string{labelComponent: "controller"},
 	}
 }
 
 // SpeakerStateMeta is the identity of the ConfigurationState of a node's speaker.
-func SpeakerStateMeta(namespace, node string, owner []metav1.OwnerReference) metav1.ObjectMeta {
+func SpeakerStateMeta(namespace, node string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{
-		Namespace: namespace, Name: "speaker-" + node, OwnerReferences: owner,
+		Namespace: namespace, Name: "speaker-" + node,
 		Labels: map[string]string{labelComponent: "speaker", labelNode: node},
 	}
 }

@@ -33,6 +33,7 @@ type ConfigWriter struct {
 	log    *slog.Logger
 	client rest.Interface
 	self   metav1.ObjectMeta
+	owner  *Owner // nil: as in self
 	wake   chan struct{}
 
 	mu     sync.Mutex
@@ -43,6 +44,14 @@ type ConfigWriter struct {
 // labels and the owning Pod.
 func NewConfigWriter(log *slog.Logger, client rest.Interface, self metav1.ObjectMeta) *ConfigWriter {
 	return &ConfigWriter{log: log, client: client, self: self, wake: make(chan struct{}, 1)}
+}
+
+// NewOwnedConfigWriter is NewConfigWriter for an object that vanishes with the Pod of this program.
+// Nothing is written before that is known.
+func NewOwnedConfigWriter(log *slog.Logger, client rest.Interface, self metav1.ObjectMeta, owner *Owner) *ConfigWriter {
+	w := NewConfigWriter(log, client, self)
+	w.owner = owner
+	return w
 }
 
 // Set says what the status shall be from now on. Setting the same again writes nothing.
@@ -58,6 +67,12 @@ func (w *ConfigWriter) Set(status v1beta1.ConfigurationStateStatus) {
 
 // Run writes until ctx ends.
 func (w *ConfigWriter) Run(ctx context.Context) error {
+	if w.owner != nil {
+		if w.owner.wait(ctx) != nil {
+			return nil
+		}
+		w.self.OwnerReferences = w.owner.references
+	}
 	for {
 		look := time.NewTimer(configLook + rand.N(configLook/2))
 		select {

@@ -42,7 +42,7 @@ type L2StatusWriter struct {
 	log       *slog.Logger
 	client    rest.Interface
 	namespace string
-	owner     []metav1.OwnerReference
+	owner     *Owner
 	stored    Store[*v1beta1.ServiceL2Status]
 	wake      chan struct{}
 
@@ -52,7 +52,7 @@ type L2StatusWriter struct {
 }
 
 // NewL2StatusWriter returns a writer of objects in the namespace, owned by this speaker's Pod.
-func NewL2StatusWriter(w *Watcher, c Clients, namespace string, owner []metav1.OwnerReference, log *slog.Logger) (*L2StatusWriter, error) {
+func NewL2StatusWriter(w *Watcher, c Clients, namespace string, owner *Owner, log *slog.Logger) (*L2StatusWriter, error) {
 	out := &L2StatusWriter{
 		log: log, client: c.V1beta1, namespace: namespace, owner: owner, wake: make(chan struct{}, 1),
 	}
@@ -77,6 +77,9 @@ func (w *L2StatusWriter) Set(d plan.Desired, v lb.View) {
 
 // Run writes until ctx ends.
 func (w *L2StatusWriter) Run(ctx context.Context) error {
+	if w.owner.wait(ctx) != nil {
+		return nil
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -126,14 +129,14 @@ func (w *L2StatusWriter) put(ctx context.Context, s plan.L2Status, stored *v1bet
 	if stored != nil {
 		keepTimes(stored.Status.Conditions, status.Conditions)
 	}
-	owned := stored != nil && reflect.DeepEqual(stored.OwnerReferences, w.owner)
+	owned := stored != nil && reflect.DeepEqual(stored.OwnerReferences, w.owner.references)
 	if owned && sameL2Status(stored.Status, status) {
 		return nil
 	}
 	if stored != nil && !owned {
 		// The Pod before this one is gone, and what belongs to it goes with it.
 		next := *stored
-		next.OwnerReferences = w.owner
+		next.OwnerReferences = w.owner.references
 		stored = &v1beta1.ServiceL2Status{}
 		err := w.client.Put().Namespace(w.namespace).Resource(l2StatusResource).Name(s.Name).Body(&next).Do(ctx).Into(stored)
 		switch {
@@ -147,7 +150,7 @@ func (w *L2StatusWriter) put(ctx context.Context, s plan.L2Status, stored *v1bet
 		stored = &v1beta1.ServiceL2Status{}
 		err := w.client.Post().Namespace(w.namespace).Resource(l2StatusResource).Body(&v1beta1.ServiceL2Status{
 			ObjectMeta: metav1.ObjectMeta{
-				Namespace: w.namespace, Name: s.Name, OwnerReferences: w.owner,
+				Namespace: w.namespace, Name: s.Name, OwnerReferences: w.owner.references,
 				Labels: map[string]string{
 					labelStatusNode: s.Node, labelStatusService: s.Service.Name, labelStatusNamespace: s.Service.Namespace,
 				},

@@ -34,7 +34,8 @@ type objectWriter[T cluster.Object] struct {
 	log      *slog.Logger
 	client   rest.Interface
 	resource string
-	meta     metav1.ObjectMeta // namespace, owner and label of all objects
+	meta     metav1.ObjectMeta // namespace and label of all objects
+	owner    *Owner
 	stored   Store[T]
 	same     func(a, b T) bool // compares what is reported
 	wake     chan struct{}
@@ -47,9 +48,9 @@ type objectWriter[T cluster.Object] struct {
 // speaker's Pod, that wants nothing yet.
 func newObjectWriter[T cluster.Object](w *Watcher, client rest.Interface, resource string, o Reporter, example T, same func(a, b T) bool) (*objectWriter[T], error) {
 	out := &objectWriter[T]{
-		log: o.Log, client: client, resource: resource, same: same, wake: make(chan struct{}, 1),
+		log: o.Log, client: client, owner: o.Owner, resource: resource, same: same, wake: make(chan struct{}, 1),
 		meta: metav1.ObjectMeta{
-			Namespace: o.Namespace, OwnerReferences: o.Owner, Labels: map[string]string{labelStatusNode: o.Node},
+			Namespace: o.Namespace, Labels: map[string]string{labelStatusNode: o.Node},
 		},
 	}
 	stored, err := Watch(w, Source[T]{
@@ -66,7 +67,7 @@ func newObjectWriter[T cluster.Object](w *Watcher, client rest.Interface, resour
 type Reporter struct {
 	Log             *slog.Logger
 	Namespace, Node string
-	Owner           []metav1.OwnerReference // its Pod
+	Owner           *Owner // its Pod
 }
 
 // metaOf is the identity of one object.
@@ -89,6 +90,9 @@ func (w *objectWriter[T]) set(wanted func() []T) {
 
 // Run writes until ctx ends.
 func (w *objectWriter[T]) Run(ctx context.Context) error {
+	if w.owner.wait(ctx) != nil {
+		return nil
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -119,6 +123,7 @@ func (w *objectWriter[T]) round(ctx context.Context) error {
 	}
 	var errs []error
 	for _, o := range wanted() {
+		o.SetOwnerReferences(w.owner.references)
 		s, exists := stored[o.GetName()]
 		delete(stored, o.GetName())
 		if exists && w.same(s, o) && reflect.DeepEqual(s.GetOwnerReferences(), o.GetOwnerReferences()) {

@@ -144,7 +144,7 @@ func TestStatusObjectsBecomeThoseWanted(t *testing.T) {
 	clients := connect(t, server)
 	owner := func(uid string) Reporter {
 		return Reporter{Log: slog.New(slog.DiscardHandler), Namespace: "metallb-system", Node: "n1",
-			Owner: []metav1.OwnerReference{{APIVersion: "v1", Kind: "Pod", Name: "speaker-" + uid}}}
+			Owner: ownedBy([]metav1.OwnerReference{{APIVersion: "v1", Kind: "Pod", Name: "speaker-" + uid}})}
 	}
 	service := plan.Advertised{Service: lb.Key{Namespace: "ns", Name: "web"}, Peers: []string{"r1"}}
 	want := plan.BGP{Known: true, Self: "n1", Why: []plan.Advertised{service}}
