@@ -24,6 +24,8 @@ IMAGES = $(BIN)/images $(1) -version '$(VERSION)' -binaries $(DIST)/bin -notices
 DESKTOPS ?= darwin/amd64 darwin/arm64 windows/amd64
 list = $(subst $(space),$(comma),$(strip $(1)))
 PROGRAMS := ./controller ./speaker ./kubectl-clarion
+# What is linked differs by platform.
+LINKED = $(call list,$(PLATFORMS))=$(call list,$(PROGRAMS)) $(call list,$(DESKTOPS))=./kubectl-clarion
 
 # Any controller and speaker that speak the MetalLB API can be measured.
 CONTROLLER ?= $(BIN)/controller
@@ -88,8 +90,11 @@ images-push: images ## Push them: REGISTRY=registry.example.com/path
 	$(call IMAGES,push) -out $(DIST)/images -registry '$(REGISTRY)'
 
 .PHONY: release
-release: images manifests chart ## Everything of a release in dist/: images, archives with checksums, manifests, chart
+release: images manifests ## Everything of a release in dist/: images; in dist/release archives, manifests, chart and their checksums
 	tools/binaries.sh '$(VERSION)' $(DIST)/bin $(DESKTOPS)
+	rm -rf $(DIST)/release
+	$(MAKE) chart DIST=$(DIST)/release
+	cp $(DIST)/manifests/*.yaml $(DIST)/release/
 	$(call IMAGES,archive) -out $(DIST)/release -platforms $(call list,$(PLATFORMS) $(DESKTOPS)) -license LICENSE
 
 .PHONY: chart
@@ -122,10 +127,12 @@ test-lab: build lab-bin helm-bin deps ## The lab itself, CRDs, BGP against FRR, 
 chart-test: build manifests lab-bin deps ## Helm chart and manifests: lint, goldens, and install, upgrade and uninstall on a lab cluster
 	cd test/chart && go test -count=1 -timeout 10m -v .
 
-# A make of its own, because other targets want images and manifests elsewhere.
+# A make of its own, because other targets want images and manifests elsewhere. It makes a whole
+# release, though for one platform, so that this is tried before there is one.
 .PHONY: test-node
-test-node: lab-bin deps ## Images and the single-file install on nodes with a real kubelet and containerd
-	$(MAKE) images manifests DIST=$(BIN)/node PLATFORMS=linux/$$(go env GOARCH)
+test-node: lab-bin helm-bin deps ## A release, its images, the single-file install and the chart on nodes with a real kubelet and containerd
+	$(MAKE) release DIST=$(BIN)/node PLATFORMS=linux/$$(go env GOARCH) DESKTOPS=
+	cd $(BIN)/node/release && sha256sum --check --quiet SHA256SUMS
 	go test -count=1 -timeout 10m -v ./test/node
 
 .PHONY: lint
@@ -134,7 +141,7 @@ lint: ## Static checks
 
 .PHONY: licenses
 licenses: release-tools ## Check the licences of everything that is linked, and collect their texts in dist/NOTICES.txt
-	$(BIN)/licenses -notices $(DIST)/NOTICES.txt $(PROGRAMS)
+	$(BIN)/licenses -notices $(DIST)/NOTICES.txt $(LINKED)
 
 .PHONY: vulnerabilities
 vulnerabilities: ## Look for known vulnerabilities in what is linked (needs a network that reaches vuln.go.dev)
@@ -142,13 +149,18 @@ vulnerabilities: ## Look for known vulnerabilities in what is linked (needs a ne
 
 .PHONY: verify
 verify: ## Fail when generated files or go.mod are not what generating them now gives
-	tools/verify.sh
+	tools/verify.sh $(LINKED)
 
-##@ Measure (CONTROLLER= and SPEAKER= take any MetalLB-compatible binaries)
+##@ Measure (CONTROLLER= and SPEAKER= take any MetalLB-compatible binaries, BENCH_FLAGS= more flags)
+
+# Runs of each fault of bench-l2: what figures that are compared need.
+RUNS ?= 20
+BENCH_FLAGS ?=
+bench-l2: RUNS_FLAG := -runs $(RUNS)
 
 .PHONY: bench-%
 bench-%: build lab-bin deps ## Run one benchmark: alloc, bgp, l2, plan; table and bench/out/NAME.json
-	$(BIN)/bench -controller $(CONTROLLER) -speaker $(SPEAKER) $*
+	$(BIN)/bench -controller $(CONTROLLER) -speaker $(SPEAKER) $(RUNS_FLAG) $(BENCH_FLAGS) $*
 
 .PHONY: help
 help: ## Show this list

@@ -4,11 +4,17 @@
 #
 # binaries.sh VERSION OUT PLATFORM... : builds the static programs of a release, for each platform
 # (linux/arm/v7) into a folder of its own (OUT/linux_arm_v7). The same source and the same Go give
-# the same bytes: no paths, no times, no state of the repository are in them.
+# the same bytes: no paths, no times, no state of the repository and no settings of whoever builds
+# are in them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 version=$1 out=$2
 shift 2
+
+# Whatever the environment or `go env -w` says; to win over the latter, a value must not be empty.
+# The levels are the lowest, so that the programs run on every machine.
+export GOFLAGS=-trimpath GOEXPERIMENT=none GOFIPS140=off GOWORK=off CGO_ENABLED=0
+export GOAMD64=v1 GOARM64=v8.0 GOPPC64=power8
 
 programs=(./controller ./speaker ./kubectl-clarion)
 
@@ -19,6 +25,6 @@ for platform in "$@"; do
 	folder=$out/${platform//\//_}
 	mkdir -p "$folder"
 	echo "binaries: $platform" >&2
-	GOFLAGS='' CGO_ENABLED=0 GOOS=$os GOARCH=$arch GOARM=${variant#v} \
+	GOOS=$os GOARCH=$arch GOARM=${variant#v} \
 		go build -trimpath -buildvcs=false -ldflags "-s -w -buildid= -X main.version=$version" -o "$folder/" "${build[@]}"
 done

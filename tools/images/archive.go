@@ -15,13 +15,15 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
+// checksums is the file that `sha256sum -c` takes.
+const checksums = "SHA256SUMS"
+
 // archive writes one archive per platform with every program that was built for it, and a file
-// with their checksums that `sha256sum -c` takes.
+// with the checksums of these and of all other files in the folder: manifests and chart.
 func archive(o options) error {
 	if err := os.MkdirAll(o.out, 0o755); err != nil { //nolint:gosec // a release is no secret
 		return fmt.Errorf("make folder: %w", err)
 	}
-	var sums strings.Builder
 	for _, pl := range o.platforms {
 		name := fmt.Sprintf("clarion_%s_%s.tar.gz", o.version, folder(pl))
 		packed, err := archiveOf(o, pl)
@@ -31,13 +33,35 @@ func archive(o options) error {
 		if err := os.WriteFile(filepath.Join(o.out, name), packed, 0o644); err != nil { //nolint:gosec // a release is no secret
 			return fmt.Errorf("write archive: %w", err)
 		}
-		fmt.Fprintf(&sums, "%x  %s\n", sha256.Sum256(packed), name)
 	}
-	fmt.Print(sums.String())
-	if err := os.WriteFile(filepath.Join(o.out, "SHA256SUMS"), []byte(sums.String()), 0o644); err != nil { //nolint:gosec // a release is no secret
+	sums, err := sumsOf(o.out)
+	if err != nil {
+		return fmt.Errorf("take checksums: %w", err)
+	}
+	fmt.Print(sums)
+	if err := os.WriteFile(filepath.Join(o.out, checksums), []byte(sums), 0o644); err != nil { //nolint:gosec // a release is no secret
 		return fmt.Errorf("write checksums: %w", err)
 	}
 	return nil
+}
+
+func sumsOf(dir string) (string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return "", err
+	}
+	var sums strings.Builder
+	for _, e := range entries {
+		if e.Name() == checksums {
+			continue
+		}
+		data, err := os.ReadFile(filepath.Join(dir, e.Name())) //nolint:gosec // a folder of ours
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(&sums, "%x  %s\n", sha256.Sum256(data), e.Name())
+	}
+	return sums.String(), nil
 }
 
 func archiveOf(o options, pl v1.Platform) ([]byte, error) {

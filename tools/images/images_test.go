@@ -228,12 +228,21 @@ func TestPushNeedsARegistry(t *testing.T) {
 func TestArchivesHoldTheProgramsAndHaveTheirChecksums(t *testing.T) {
 	o := testOptions(t)
 	o.license = "../../LICENSE"
+	if err := os.MkdirAll(o.out, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(o.out, "clarion.yaml"), []byte("a manifest"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	if err := archive(o); err != nil {
 		t.Fatal(err)
 	}
 	sums, err := os.ReadFile(filepath.Join(o.out, "SHA256SUMS"))
 	if err != nil {
 		t.Fatal(err)
+	}
+	if !strings.Contains(string(sums), "  clarion.yaml\n") {
+		t.Errorf("the manifest beside the archives has no checksum: %s", sums)
 	}
 	check := exec.Command("sha256sum", "-c", "SHA256SUMS")
 	check.Dir = o.out

@@ -4,6 +4,7 @@
 package main
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -68,5 +69,23 @@ func TestNoticesHoldEveryText(t *testing.T) {
 		if !strings.Contains(got, want) {
 			t.Errorf("%q is missing in %q", want, got)
 		}
+	}
+}
+
+func TestTheUnionHasWhatAnyPlatformLinks(t *testing.T) {
+	m := func(path string, dirs ...string) module {
+		out := module{Path: path, dirs: map[string]bool{}}
+		for _, d := range dirs {
+			out.dirs[d] = true
+		}
+		return out
+	}
+	got := union([]module{m("b", "b", "b/linux"), m("a", "a")}, []module{m("b", "b", "b/windows"), m("c", "c")})
+	var text []string
+	for _, m := range got {
+		text = append(text, m.Path+": "+strings.Join(slices.Sorted(maps.Keys(m.dirs)), " "))
+	}
+	if want := []string{"a: a", "b: b b/linux b/windows", "c: c"}; !slices.Equal(text, want) {
+		t.Errorf("got %q, want %q", text, want)
 	}
 }

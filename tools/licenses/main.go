@@ -1,9 +1,9 @@
 // Copyright The Clarion Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Command licenses finds the licences of all Go modules that are linked into programs, fails if
-// one has none or one that is not on the list, and writes their texts into one file, which
-// whoever passes the programs on has to pass on as well.
+// Command licenses finds the licences of all Go modules that are linked into programs on any of
+// some platforms, fails if one has none or one that is not on the list, and writes their texts into
+// one file, which whoever passes the programs on has to pass on as well.
 package main
 
 import (
@@ -43,10 +43,25 @@ func run(args []string) error {
 	if err := f.Parse(args); err != nil {
 		return err
 	}
-	modules, err := linked(*dir, f.Args())
+	var modules []module
+	for _, arg := range f.Args() {
+		platforms, programs, ok := strings.Cut(arg, "=")
+		if !ok {
+			return fmt.Errorf("%q is not of the form linux/amd64,linux/arm/v7=./program,./other", arg)
+		}
+		for _, platform := range strings.Split(platforms, ",") {
+			more, err := linked(*dir, platform, strings.Split(programs, ","))
+			if err != nil {
+				return err
+			}
+			modules = union(modules, more)
+		}
+	}
+	std, err := standardLibrary()
 	if err != nil {
 		return err
 	}
+	modules = union(modules, []module{std})
 	c, err := newClassifier()
 	if err != nil {
 		return err

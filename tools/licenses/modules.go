@@ -36,15 +36,17 @@ type licenceFile struct {
 	text []byte
 }
 
-// linked lists the modules of all packages that programs import, sorted, the main module not
-// among them, and Go's own library.
-func linked(dir string, programs []string) ([]module, error) {
+// linked lists the modules of all packages that programs import when they are built for a platform
+// such as linux/arm/v7, the main module not among them, and not Go's own library.
+func linked(dir, platform string, programs []string) ([]module, error) {
+	system, rest, _ := strings.Cut(platform, "/")
+	arch, variant, _ := strings.Cut(rest, "/")
 	cmd := exec.Command("go", append([]string{"list", "-deps", "-json=Dir,Module,Standard"}, programs...)...) //nolint:gosec // packages of ours
 	cmd.Dir, cmd.Stderr = dir, os.Stderr
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+system, "GOARCH="+arch, "GOARM="+strings.TrimPrefix(variant, "v"))
 	out, err := cmd.Output()
 	if err != nil {
-		return nil, fmt.Errorf("list packages: %w", err)
+		return nil, fmt.Errorf("list packages for %s: %w", platform, err)
 	}
 	byPath := map[string]*module{}
 	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
@@ -74,16 +76,23 @@ func linked(dir string, programs []string) ([]module, error) {
 			m.dirs[d] = true
 		}
 	}
-	std, err := standardLibrary()
-	if err != nil {
-		return nil, err
-	}
-	list := []module{std}
+	var list []module
 	for _, m := range byPath {
 		list = append(list, *m)
 	}
-	slices.SortFunc(list, func(a, b module) int { return strings.Compare(a.Path, b.Path) })
 	return list, nil
+}
+
+// union has each module of both lists once, with all of its folders, sorted.
+func union(a, b []module) []module {
+	byPath := map[string]module{}
+	for _, m := range slices.Concat(a, b) {
+		if known, ok := byPath[m.Path]; ok {
+			maps.Copy(m.dirs, known.dirs)
+		}
+		byPath[m.Path] = m
+	}
+	return slices.SortedFunc(maps.Values(byPath), func(a, b module) int { return strings.Compare(a.Path, b.Path) })
 }
 
 func standardLibrary() (module, error) {
