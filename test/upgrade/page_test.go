@@ -44,22 +44,26 @@ func sections(t *testing.T) []section {
 // The headings with commands, in the order of the page. A new one needs a test, or another language
 // than sh.
 const (
-	before       = "Before you begin"
-	webhooks     = "Take the API server off MetalLB's webhooks"
-	stop         = "Stop its controller"
-	install      = "Install everything but the speakers"
-	replace      = "Replace the speakers"
-	cleanUp      = "Remove what is left of it"
-	keepValues   = "Keep its values"
-	stopChart    = "Stop its controller (chart)"
-	replaceChart = "Replace the speakers (chart)"
-	check        = "Check"
-	back         = "Going back"
+	before         = "Before you begin"
+	webhooks       = "Take the API server off MetalLB's webhooks"
+	passwords      = "Name the passwords of BGP peers"
+	stop           = "Stop its controller"
+	install        = "Install everything but the speakers"
+	replace        = "Replace the speakers"
+	cleanUp        = "Remove what is left of it"
+	removeFRR      = "Remove frr-k8s"
+	keepValues     = "Keep its values"
+	passwordsChart = "Name the passwords of BGP peers (chart)"
+	stopChart      = "Stop its controller (chart)"
+	replaceChart   = "Replace the speakers (chart)"
+	check          = "Check"
+	back           = "Going back"
 )
 
 func TestEveryCommandOfThePageIsRun(t *testing.T) {
 	known := map[string]bool{
 		before: true, webhooks: true, stop: true, install: true, replace: true, cleanUp: true,
+		removeFRR: true, passwords: true, passwordsChart: true,
 		keepValues: true, stopChart: true, replaceChart: true, check: true, back: true,
 	}
 	seen := map[string]bool{}

@@ -87,6 +87,16 @@ spec:
 	c.states(t)
 }
 
+// leaveFRR makes what MetalLB's speakers ask frr-k8s for, before webhooks look at it.
+func (c *cluster) leaveFRR(t *testing.T) {
+	t.Helper()
+	if err := labctl.Eventually(t.Context(), patience, func(ctx context.Context) error { // until the CRD is served
+		return c.Apply(ctx, read(t, "metallb/frrconfigurations.yaml"))
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func (c *cluster) serve(t *testing.T, s service) {
 	t.Helper()
 	annotations, err := json.Marshal(s.annotations)

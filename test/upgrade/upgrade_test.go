@@ -22,6 +22,8 @@ func TestFromManifests(t *testing.T) {
 	c.apply(t, read(t, "metallb/manifests.yaml"))
 	// Its controller makes the Secret that its speakers wait for.
 	c.leaveAfter(t, "memberlist", "controller", "speaker")
+	c.leaveFRR(t)
+	c.apply(t, read(t, "metallb/frr-k8s.yaml"))
 	c.apply(t, read(t, "metallb/webhooks.yaml"))
 	c.write(t, "clarion.yaml", c.kubectl(t, "kustomize", filepath.Join(c.Root, "config", "native")), 0o600)
 	c.write(t, "metallb-native.yaml",
@@ -31,10 +33,12 @@ func TestFromManifests(t *testing.T) {
 	c.must(t, before)
 	c.blocked(t)
 	c.must(t, webhooks)
+	c.must(t, passwords)
 	c.must(t, stop)
 	c.must(t, install)
 	c.measure(t, func() error { return c.do(t, replace) })
 	c.must(t, cleanUp)
+	c.must(t, removeFRR)
 	c.works(t)
 	l.unchanged(t, "old")
 	c.newService(t)
@@ -59,11 +63,16 @@ func TestFromChart(t *testing.T) {
 	}
 	templates := filepath.Join("metallb-chart", "templates")
 	c.write(t, filepath.Join(templates, "crds.yaml"), read(t, "metallb/crds.yaml"), 0o600)
-	c.write(t, filepath.Join(templates, "webhooks.yaml"), "", 0o600)
+	for _, late := range []string{"webhooks.yaml", "frr-k8s.yaml"} {
+		c.write(t, filepath.Join(templates, late), "", 0o600)
+	}
 	c.run(t, "helm -n metallb-system install metallb ./metallb-chart --create-namespace --set speaker.logLevel=debug")
 	c.leaveAfter(t, "metallb-memberlist", "metallb-controller", "metallb-speaker")
 	// The webhooks last: nothing answers for them here, and no object could be made.
-	c.write(t, filepath.Join(templates, "webhooks.yaml"), read(t, "chart/templates/webhooks.yaml"), 0o600)
+	c.leaveFRR(t)
+	for _, late := range []string{"webhooks.yaml", "frr-k8s.yaml"} {
+		c.write(t, filepath.Join(templates, late), read(t, "chart/templates/"+late), 0o600)
+	}
 	c.run(t, "helm -n metallb-system upgrade metallb ./metallb-chart --reuse-values")
 	c.run(t, "helm package --version 0.1.0 --app-version v0.1.0 "+filepath.Join(c.Root, "charts", "clarion"))
 
@@ -72,6 +81,7 @@ func TestFromChart(t *testing.T) {
 	c.blocked(t)
 	c.must(t, webhooks)
 	c.must(t, keepValues)
+	c.must(t, passwordsChart)
 	c.must(t, stopChart)
 	c.measure(t, func() error { return c.do(t, replaceChart) })
 	c.works(t)
@@ -137,6 +147,7 @@ func (c *cluster) measure(t *testing.T, event func() error) {
 	if _, err := c.Exec(t.Context(), "client", "ip", "neigh", "replace", s.addr, "dev", "eth0", "lladdr", strings.TrimSpace(mac), "nud", "reachable"); err != nil {
 		t.Fatal(err)
 	}
+	routed := c.routes(t)
 	var began time.Time
 	o, err := c.Watch(t.Context(), net.JoinHostPort(s.addr, fmt.Sprint(s.port)), 2*time.Second, func() error {
 		began = time.Now()
@@ -147,6 +158,7 @@ func (c *cluster) measure(t *testing.T, event func() error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	routed(began)
 	gap, err := o.TakeOver(s.addr, "nobody", began)
 	if err != nil {
 		t.Fatal(err)
@@ -166,6 +178,7 @@ func (c *cluster) measure(t *testing.T, event func() error) {
 func (c *cluster) works(t *testing.T) {
 	t.Helper()
 	c.must(t, check)
+	c.noFRR(t)
 	for _, s := range served() {
 		nodes := []string{"n1", "n2", "n3"}
 		if s.name == "local" {
