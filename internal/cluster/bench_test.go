@@ -39,18 +39,7 @@ func manyServices(n int) cluster.Objects {
 				Ingress: []corev1.LoadBalancerIngress{{IP: fmt.Sprintf("10.%d.%d.%d", i>>16, i>>8&255, i&255)}},
 			}},
 		}))
-		meta.Labels = map[string]string{discoveryv1.LabelServiceName: name}
-		meta.Name += "-abcde"
-		slice := &discoveryv1.EndpointSlice{
-			ObjectMeta: meta, AddressType: discoveryv1.AddressTypeIPv4,
-			Ports: []discoveryv1.EndpointPort{{Name: new("http"), Port: new(int32(8080))}},
-		}
-		for e := range 3 {
-			slice.Endpoints = append(slice.Endpoints, discoveryv1.Endpoint{
-				Addresses: []string{fmt.Sprintf("10.200.%d.%d", i&255, e)}, NodeName: new(fmt.Sprint("node-", (i+e)%100)),
-			})
-		}
-		o.EndpointSlices = append(o.EndpointSlices, slice)
+		o.EndpointSlices = append(o.EndpointSlices, sliceOf(meta, i, 3))
 	}
 	for i := range 100 {
 		meta := metav1.ObjectMeta{Name: fmt.Sprint("node-", i), UID: types.UID(fmt.Sprint("n", i)), ResourceVersion: "1"}
@@ -64,6 +53,22 @@ func manyServices(n int) cluster.Objects {
 	rnd.Shuffle(n, func(i, j int) { o.Services[i], o.Services[j] = o.Services[j], o.Services[i] })
 	rnd.Shuffle(n, func(i, j int) { o.EndpointSlices[i], o.EndpointSlices[j] = o.EndpointSlices[j], o.EndpointSlices[i] })
 	return o
+}
+
+// sliceOf returns the EndpointSlice of the i-th Service.
+func sliceOf(meta metav1.ObjectMeta, i, endpoints int) *cluster.PackedSlice {
+	meta.Labels = map[string]string{discoveryv1.LabelServiceName: meta.Name}
+	meta.Name += "-abcde"
+	slice := &discoveryv1.EndpointSlice{
+		ObjectMeta: meta, AddressType: discoveryv1.AddressTypeIPv4,
+		Ports: []discoveryv1.EndpointPort{{Name: new("http"), Port: new(int32(8080))}},
+	}
+	for e := range endpoints {
+		slice.Endpoints = append(slice.Endpoints, discoveryv1.Endpoint{
+			Addresses: []string{fmt.Sprintf("10.200.%d.%d", i&255, e)}, NodeName: new(fmt.Sprint("node-", (i+e)%100)),
+		})
+	}
+	return cluster.PackSlice(slice)
 }
 
 // BenchmarkCompile is what one kick of a loop costs: everything compiled for the first time,
@@ -101,10 +106,10 @@ func BenchmarkCompile(b *testing.B) {
 		version, at := n, 0
 		for b.Loop() {
 			at, version = (at+7)%n, version+1
-			s := *o.EndpointSlices[at]
-			s.ResourceVersion = strconv.Itoa(version)
-			s.Endpoints = s.Endpoints[:1+version%2]
-			o.EndpointSlices[at] = &s
+			s := o.EndpointSlices[at]
+			o.EndpointSlices[at] = sliceOf(metav1.ObjectMeta{
+				Namespace: s.GetNamespace(), Name: s.Service().Name, UID: s.GetUID(), ResourceVersion: strconv.Itoa(version),
+			}, at, 1+version%2)
 			c.Compile(o)
 		}
 	})

@@ -8,12 +8,48 @@ import (
 	"net/netip"
 	"reflect"
 	"slices"
+	"unique"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/clarion-lb/clarion/internal/lb"
 )
+
+// PackedSlice is an EndpointSlice as the speaker keeps it, which holds every one of the cluster: what
+// Compile reads of it, a fifth of the memory of the object. It never changes.
+type PackedSlice struct {
+	namespace, name, version string
+	uid                      types.UID
+	slice                    slice
+}
+
+// PackSlice keeps an EndpointSlice.
+func PackSlice(in *discoveryv1.EndpointSlice) *PackedSlice {
+	return &PackedSlice{
+		namespace: unique.Make(in.Namespace).Value(), name: in.Name, version: in.ResourceVersion, uid: in.UID,
+		slice: compileSlice(in),
+	}
+}
+
+// Service returns the Service that the endpoints belong to; zero if there is none.
+func (p *PackedSlice) Service() lb.Key { return p.slice.service }
+
+// Says reports whether another version says the same.
+func (p *PackedSlice) Says(other *PackedSlice) bool { return equalSlices(&p.slice, &other.slice) }
+
+// GetNamespace returns the namespace.
+func (p *PackedSlice) GetNamespace() string { return p.namespace }
+
+// GetName returns the name.
+func (p *PackedSlice) GetName() string { return p.name }
+
+// GetUID returns the UID.
+func (p *PackedSlice) GetUID() types.UID { return p.uid }
+
+// GetResourceVersion returns the version of the object that was packed.
+func (p *PackedSlice) GetResourceVersion() string { return p.version }
 
 // slice is one EndpointSlice compiled.
 type slice struct {
@@ -47,7 +83,7 @@ func compileSlice(in *discoveryv1.EndpointSlice) slice {
 	if name == "" {
 		return slice{}
 	}
-	out.service = lb.Key{Namespace: in.Namespace, Name: name}
+	out.service = lb.Key{Namespace: unique.Make(in.Namespace).Value(), Name: name}
 	for _, p := range in.Ports {
 		if p.Port == nil || *p.Port == 0 {
 			continue
@@ -73,7 +109,8 @@ func compileEndpoint(in *discoveryv1.Endpoint) (endpoint, bool) {
 	c := in.Conditions
 	ready := deref(c.Ready, true)
 	draining := deref(c.Serving, true) && deref(c.Terminating, false)
-	return endpoint{addr: addr, node: deref(in.NodeName, ""), ready: ready}, ready || draining
+	node := unique.Make(deref(in.NodeName, "")).Value() // the same few for thousands
+	return endpoint{addr: addr, node: node, ready: ready}, ready || draining
 }
 
 func deref[T any](p *T, absent T) T {

@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
 
 	"github.com/clarion-lb/clarion/api/v1beta1"
 	"github.com/clarion-lb/clarion/api/v1beta2"
@@ -23,7 +22,7 @@ type Objects struct {
 	Services []*Packed
 	// EndpointSlices means nothing unless EndpointSlicesListed: no endpoints and endpoints
 	// that are not known yet are two things.
-	EndpointSlices       []*discoveryv1.EndpointSlice
+	EndpointSlices       []*PackedSlice
 	EndpointSlicesListed bool
 	// Namespaces are needed where pools select namespaces by label. The speaker, which
 	// allocates nothing, does without.

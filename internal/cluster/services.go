@@ -66,7 +66,8 @@ func (t *serviceTable) updateSlices(o *Objects, stale map[lb.Key]struct{}) {
 	if t.byService == nil {
 		t.byService = map[lb.Key][]*slice{}
 	}
-	for _, c := range update(&t.slices, o.EndpointSlices, compileSlice, equalSlices) {
+	unpack := func(p *PackedSlice) slice { return p.slice }
+	for _, c := range update(&t.slices, o.EndpointSlices, unpack, equalSlices) {
 		held := c.now // the address of the value in the memo, which byService refers to
 		if held == nil {
 			held = c.old

@@ -23,6 +23,8 @@ import (
 type world struct {
 	*rand.Rand
 	version int
+
+	endpointSlices []*discoveryv1.EndpointSlice // before they are packed
 	cluster.Objects
 }
 
@@ -97,7 +99,11 @@ func (w *world) step() {
 			w.Services = append(w.Services, cluster.Pack(s))
 		}
 	case 2, 3:
-		replace(w, &w.EndpointSlices, spaces, w.slice)
+		replace(w, &w.endpointSlices, spaces, w.slice)
+		w.EndpointSlices = nil
+		for _, s := range w.endpointSlices {
+			w.EndpointSlices = append(w.EndpointSlices, cluster.PackSlice(s))
+		}
 	case 4:
 		replace(w, &w.Nodes, []string{""}, w.node)
 	case 5:

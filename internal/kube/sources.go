@@ -13,7 +13,6 @@ import (
 	"github.com/clarion-lb/clarion/api/v1beta1"
 	"github.com/clarion-lb/clarion/api/v1beta2"
 	"github.com/clarion-lb/clarion/internal/cluster"
-	"github.com/clarion-lb/clarion/internal/lb"
 )
 
 // Sources are the stores that a program compiles its snapshot from.
@@ -27,9 +26,9 @@ type Sources struct {
 	peers       Store[*v1beta2.BGPPeer]
 	profiles    Store[*v1beta1.BFDProfile]
 	communities Store[*v1beta1.Community]
-	namespaces  *Store[*corev1.Namespace]          // controller only
-	slices      *Store[*discoveryv1.EndpointSlice] // speaker only
-	passwords   *passwords                         // speaker only
+	namespaces  *Store[*corev1.Namespace]    // controller only
+	slices      *Store[*cluster.PackedSlice] // speaker only
+	passwords   *passwords                   // speaker only
 }
 
 // WatchForAllocation watches what the controller decides on, Services, Namespaces and the pools
@@ -58,13 +57,12 @@ func WatchForAnnouncement(w *Watcher, c Clients, namespace string, settings clus
 	if err := s.watchCommon(w, c, namespace, regard[*cluster.Packed]{matters: (*cluster.Packed).Addressed}); err != nil {
 		return nil, err
 	}
-	slices, err := Watch(w, Source[*discoveryv1.EndpointSlice]{
-		Client: c.Builtin.DiscoveryV1().RESTClient(), Resource: "endpointslices",
-		Example: &discoveryv1.EndpointSlice{}, Strip: stripEndpointSlice, Matters: slicesOf(s.Services), Same: sameEndpointSlice,
-	})
-	s.slices = &slices
+	slices, watch := newWatch(w, Source[*discoveryv1.EndpointSlice]{
+		Client: c.Builtin.DiscoveryV1().RESTClient(), Resource: "endpointslices", Example: &discoveryv1.EndpointSlice{},
+	}, packSlice, regard[*cluster.PackedSlice]{slicesOf(s.Services), (*cluster.PackedSlice).Says})
+	s.slices, w.watches = &slices, append(w.watches, watch)
 	s.passwords = newPasswords(w, c.Builtin.CoreV1().RESTClient(), namespace)
-	return s, err
+	return s, nil
 }
 
 // slicesOf says whether an EndpointSlice belongs to a Service that can be announced.
@@ -72,11 +70,15 @@ func WatchForAnnouncement(w *Watcher, c Clients, namespace string, settings clus
 // That the two kinds arrive in any order loses nothing. A slice is stored before the Service is looked
 // up. If the lookup finds no Service that matters, one that does is stored later, and kicks
 // then by itself; the pass that follows lists both kinds anew and finds the slice there.
-func slicesOf(services Store[*cluster.Packed]) func(*discoveryv1.EndpointSlice) bool {
-	return func(e *discoveryv1.EndpointSlice) bool {
-		svc, found := services.Get(lb.Key{Namespace: e.Namespace, Name: e.Labels[discoveryv1.LabelServiceName]})
+func slicesOf(services Store[*cluster.Packed]) func(*cluster.PackedSlice) bool {
+	return func(e *cluster.PackedSlice) bool {
+		svc, found := services.Get(e.Service())
 		return found && svc.Addressed()
 	}
+}
+
+func packSlice(now *discoveryv1.EndpointSlice, _ *cluster.PackedSlice) *cluster.PackedSlice {
+	return cluster.PackSlice(now)
 }
 
 // config is the source of a kind of the configuration, of which all is read.

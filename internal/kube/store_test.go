@@ -95,16 +95,12 @@ func TestCopiesKickForWhatMatters(t *testing.T) {
 
 // announced are the copies of Services and EndpointSlices that a speaker has, both empty so far, and
 // a count of the kicks since it was last read.
-func announced(t *testing.T) (*copies[*corev1.Service, *cluster.Packed], *copies[*discoveryv1.EndpointSlice, *discoveryv1.EndpointSlice], func() int) {
+func announced(t *testing.T) (*copies[*corev1.Service, *cluster.Packed], *copies[*discoveryv1.EndpointSlice, *cluster.PackedSlice], func() int) {
 	t.Helper()
 	n := 0
 	kick := func() { n++ }
 	services := newCopies(cluster.PackNext, regard[*cluster.Packed]{matters: (*cluster.Packed).Addressed}, kick)
-	strip := func(now, _ *discoveryv1.EndpointSlice) *discoveryv1.EndpointSlice {
-		stripEndpointSlice(now)
-		return now
-	}
-	endpoints := newCopies(strip, regard[*discoveryv1.EndpointSlice]{slicesOf(Store[*cluster.Packed]{services}), sameEndpointSlice}, kick)
+	endpoints := newCopies(packSlice, regard[*cluster.PackedSlice]{slicesOf(Store[*cluster.Packed]{services}), (*cluster.PackedSlice).Says}, kick)
 	if err := errors.Join(services.Replace(nil, "0"), endpoints.Replace(nil, "0")); err != nil {
 		t.Fatal(err)
 	}
@@ -162,9 +158,11 @@ func TestASpeakerIsKickedForServicesWithAddressesOnly(t *testing.T) {
 		{"a new version with an address", services.Update(svc("5", corev1.ServiceTypeLoadBalancer, "192.0.2.1")), kicks(), 1},
 		{"the endpoints' version alone", endpoints.Update(endpointSlice("6", "web", "n1", true)), kicks(), 0},
 		{"an endpoint is not ready", endpoints.Update(endpointSlice("7", "web", "n1", false)), kicks(), 1},
-		{"an endpoint is on another node", endpoints.Update(endpointSlice("8", "web", "n2", false)), kicks(), 1},
-		{"endpoints go to another Service", endpoints.Update(endpointSlice("9", "other", "n2", false)), kicks(), 1},
-		{"and come back", endpoints.Update(endpointSlice("10", "web", "n2", false)), kicks(), 1},
+		{"another node has it, still not ready", endpoints.Update(endpointSlice("8", "web", "n2", false)), kicks(), 0},
+		{"it is ready there", endpoints.Update(endpointSlice("9", "web", "n2", true)), kicks(), 1},
+		{"it is on the first node", endpoints.Update(endpointSlice("10", "web", "n1", true)), kicks(), 1},
+		{"endpoints go to another Service", endpoints.Update(endpointSlice("10a", "other", "n1", true)), kicks(), 1},
+		{"and come back", endpoints.Update(endpointSlice("10b", "web", "n1", true)), kicks(), 1},
 		{"the endpoints go", endpoints.Delete(endpointSlice("11", "web", "n2", false)), kicks(), 1},
 		{"the endpoints in a list", endpoints.Replace([]any{endpointSlice("12", "web", "n1", true)}, "12"), kicks(), 1},
 		{"the Service loses its address", services.Update(svc("13", corev1.ServiceTypeLoadBalancer)), kicks(), 1},

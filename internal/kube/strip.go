@@ -7,13 +7,12 @@ import (
 	"maps"
 
 	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // The strip functions drop from the local copies what neither program reads. For Services see
-// cluster.Packed.
+// cluster.Packed, for EndpointSlices cluster.PackedSlice.
 
 func stripNamespace(n *corev1.Namespace) {
 	n.ObjectMeta = metav1.ObjectMeta{
@@ -44,23 +43,6 @@ func stripNode(n *corev1.Node) {
 func sameNode(a, b *corev1.Node) bool {
 	return maps.Equal(a.Labels, b.Labels) && maps.Equal(a.Annotations, b.Annotations) &&
 		apiequality.Semantic.DeepEqual(a.Status, b.Status)
-}
-
-func stripEndpointSlice(e *discoveryv1.EndpointSlice) {
-	e.ObjectMeta = metav1.ObjectMeta{
-		Namespace: e.Namespace, Name: e.Name, UID: e.UID, ResourceVersion: e.ResourceVersion,
-		Labels: map[string]string{discoveryv1.LabelServiceName: e.Labels[discoveryv1.LabelServiceName]},
-	}
-	for i := range e.Endpoints {
-		ep := &e.Endpoints[i]
-		ep.TargetRef, ep.Hostname, ep.Hints, ep.DeprecatedTopology = nil, nil, nil, nil
-	}
-}
-
-// sameEndpointSlice ignores what the endpoint controller notes for itself, such as when it wrote.
-func sameEndpointSlice(a, b *discoveryv1.EndpointSlice) bool {
-	return a.AddressType == b.AddressType && maps.Equal(a.Labels, b.Labels) &&
-		apiequality.Semantic.DeepEqual(a.Ports, b.Ports) && apiequality.Semantic.DeepEqual(a.Endpoints, b.Endpoints)
 }
 
 // stripManaged serves every kind of which all but the bookkeeping is read.

@@ -72,8 +72,7 @@ type Source[T watchable] struct {
 	Labels    string // label selector; "" for all
 	Example   T
 	Strip     func(T)               // drops what the program never reads, to save memory
-	Matters   func(T) bool          // optional: objects that nobody looks at cause no kick
-	Same      func(old, new T) bool // optional: changes that nobody looks at cause none either
+	Same      func(old, new T) bool // optional: changes that nobody looks at cause no kick
 	Kick      func()                // optional: called in place of the Watcher's
 	Broken    func(error)           // optional: told why a watch could not begin
 }
@@ -83,13 +82,13 @@ func Watch[T watchable](w *Watcher, src Source[T]) (Store[T], error) {
 	store, watch := newWatch(w, src, func(now, _ T) T {
 		src.Strip(now)
 		return now
-	}, regard[T]{src.Matters, src.Same})
+	}, regard[T]{same: src.Same})
 	w.watches = append(w.watches, watch)
 	return store, nil
 }
 
 // newWatch builds a watch that somebody else runs. What keep makes of the objects is stored;
-// Strip, Matters and Same of the source are not looked at.
+// Strip and Same of the source are not looked at.
 func newWatch[O watchable, T object](
 	w *Watcher, src Source[O], keep func(now O, before T) T, regard regard[T],
 ) (Store[T], watched) {

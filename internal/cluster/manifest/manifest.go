@@ -79,7 +79,12 @@ func add(o *cluster.Objects, doc []byte) (ignored int, err error) {
 	case "v1/Node":
 		return 0, decode(doc, &o.Nodes)
 	case "discovery.k8s.io/v1/EndpointSlice":
-		return 0, decode(doc, &o.EndpointSlices)
+		var slices []*discoveryv1.EndpointSlice
+		if err := decode(doc, &slices); err != nil {
+			return 0, err
+		}
+		o.EndpointSlices = append(o.EndpointSlices, cluster.PackSlice(slices[0]))
+		return 0, nil
 	case "metallb.io/v1beta1/IPAddressPool":
 		return 0, decode(doc, &o.Pools)
 	case "metallb.io/v1beta1/L2Advertisement":
