@@ -87,7 +87,7 @@ func run(ctx context.Context, args []string, getenv func(string) string) error {
 	g.Go("lead", func(ctx context.Context) error {
 		return kube.Lead(ctx, log, clients.Builtin, lease,
 			func(ctx context.Context) error {
-				if sources.CatchUp(ctx, log, clients.Builtin) != nil {
+				if sources.CatchUp(ctx, log, clients, o.Namespace) != nil {
 					return nil // asked to stop, or the Lease was lost
 				}
 				return l.lead(ctx)
