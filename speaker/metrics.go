@@ -32,6 +32,7 @@ type metrics struct {
 	rival     *prometheus.Desc
 	rivals    *prometheus.Desc
 	bgp       *bgpMetrics
+	members   *memberMetrics
 }
 
 type layer2Metric struct {
@@ -44,7 +45,7 @@ func newMetrics(l *loop) *metrics {
 		return layer2Metric{prometheus.NewDesc("metallb_layer2_"+name, help, []string{"ip"}, nil), of}
 	}
 	return &metrics{
-		loop: l, bgp: newBGPMetrics(l),
+		loop: l, bgp: newBGPMetrics(l), members: newMemberMetrics(l),
 		announced: prometheus.NewDesc("metallb_speaker_announced",
 			"1 for each address of a Service that this node announces.", []string{"service", "protocol", "node", "ip"}, nil),
 		updates: prometheus.NewDesc("metallb_k8s_client_updates_total",
@@ -80,6 +81,7 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 		ch <- l.desc
 	}
 	m.bgp.Describe(ch)
+	m.members.Describe(ch)
 }
 
 // Collect implements prometheus.Collector.
@@ -88,6 +90,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(m.errors, prometheus.CounterValue, float64(m.loop.waits.Load()))
 	ch <- prometheus.MustNewConstMetric(m.stale, prometheus.GaugeValue, 0)
 	m.bgp.Collect(ch)
+	m.members.Collect(ch)
 	if last := m.loop.lastBGP.Load(); last != nil {
 		for i := range last.Why {
 			if w := &last.Why[i]; len(w.Peers) > 0 {
