@@ -6,6 +6,7 @@ package kube
 import (
 	"context"
 	"reflect"
+	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -33,22 +34,24 @@ func NewBGPStatusWriter(w *Watcher, c Clients, o Reporter) (*BGPStatusWriter, er
 
 // SetServices says what this node advertises from now on.
 func (w *BGPStatusWriter) SetServices(d plan.BGP) {
-	w.services.set(func() []*v1beta1.ServiceBGPStatus { return w.renderServices(plan.BGPStatuses(d)) })
+	w.services.set(func(yield func(*v1beta1.ServiceBGPStatus) bool) {
+		for _, s := range plan.BGPStatuses(d) {
+			if !yield(w.renderService(s)) {
+				return
+			}
+		}
+	})
 }
 
-func (w *BGPStatusWriter) renderServices(statuses []plan.BGPStatus) []*v1beta1.ServiceBGPStatus {
-	out := make([]*v1beta1.ServiceBGPStatus, 0, len(statuses))
-	for _, s := range statuses {
-		out = append(out, &v1beta1.ServiceBGPStatus{
-			ObjectMeta: w.services.metaOf(s.Name, map[string]string{
-				labelStatusService: s.Service.Name, labelStatusNamespace: s.Service.Namespace,
-			}),
-			Status: v1beta1.ServiceBGPStatusStatus{
-				Node: s.Node, ServiceName: s.Service.Name, ServiceNamespace: s.Service.Namespace, Peers: s.Peers,
-			},
-		})
+func (w *BGPStatusWriter) renderService(s plan.BGPStatus) *v1beta1.ServiceBGPStatus {
+	return &v1beta1.ServiceBGPStatus{
+		ObjectMeta: w.services.metaOf(s.Name, map[string]string{
+			labelStatusService: s.Service.Name, labelStatusNamespace: s.Service.Namespace,
+		}),
+		Status: v1beta1.ServiceBGPStatusStatus{
+			Node: s.Node, ServiceName: s.Service.Name, ServiceNamespace: s.Service.Namespace, Peers: s.Peers,
+		},
 	}
-	return out
 }
 
 // SetSessions says how the sessions are now.
@@ -63,7 +66,7 @@ func (w *BGPStatusWriter) SetSessions(states []plan.SessionState) {
 			},
 		})
 	}
-	w.sessions.set(func() []*v1beta1.BGPSessionState { return out })
+	w.sessions.set(slices.Values(out))
 }
 
 // labelStatusPeer names the BGPPeer of a BGPSessionState.

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"reflect"
 	"sync"
@@ -41,7 +42,7 @@ type objectWriter[T cluster.Object] struct {
 	wake     chan struct{}
 
 	mu     sync.Mutex
-	wanted func() []T // nil while nothing is known
+	wanted iter.Seq[T] // nil while nothing is known
 }
 
 // newObjectWriter returns a writer of objects of the node in the namespace, owned by this
@@ -55,7 +56,7 @@ func newObjectWriter[T cluster.Object](w *Watcher, client rest.Interface, resour
 	}
 	stored, err := Watch(w, Source[T]{
 		Client: client, Resource: resource, Namespace: o.Namespace, Labels: labelStatusNode + "=" + o.Node,
-		Example: example, Strip: stripManaged[T],
+		Example: example, Strip: stripReported[T](),
 		// An output: that it changed is no reason to plan anew. One that somebody deletes is written again.
 		Same: func(_, _ T) bool { return true }, Kick: func() { wake(out.wake) },
 	})
@@ -80,8 +81,9 @@ func (w *objectWriter[T]) metaOf(name string, labels map[string]string) metav1.O
 	return out
 }
 
-// set says which objects shall exist from now on. They are made when it is time to write.
-func (w *objectWriter[T]) set(wanted func() []T) {
+// set says which objects shall exist from now on. They are made when it is time to write, and one
+// after the other: thousands at a time would be a fifth of the speaker's memory.
+func (w *objectWriter[T]) set(wanted iter.Seq[T]) {
 	w.mu.Lock()
 	w.wanted = wanted
 	w.mu.Unlock()
@@ -122,7 +124,7 @@ func (w *objectWriter[T]) round(ctx context.Context) error {
 		stored[s.GetName()] = s
 	}
 	var errs []error
-	for _, o := range wanted() {
+	for o := range wanted {
 		o.SetOwnerReferences(w.owner.references)
 		s, exists := stored[o.GetName()]
 		delete(stored, o.GetName())

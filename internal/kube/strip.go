@@ -5,10 +5,14 @@ package kube
 
 import (
 	"maps"
+	"reflect"
 
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/clarion-lb/clarion/internal/cluster"
 )
 
 // The strip functions drop from the local copies what neither program reads. For Services see
@@ -47,6 +51,22 @@ func sameNode(a, b *corev1.Node) bool {
 
 // stripManaged serves every kind of which all but the bookkeeping is read.
 func stripManaged[T metav1.Object](o T) { o.SetManagedFields(nil) }
+
+// stripReported keeps of a node's own status objects what is compared with what it reports. Their
+// owner is mostly one and the same Pod, and held once.
+func stripReported[T cluster.Object]() func(T) {
+	var owners []metav1.OwnerReference
+	return func(o T) {
+		o.GetObjectKind().SetGroupVersionKind(schema.GroupVersionKind{})
+		o.SetManagedFields(nil)
+		o.SetLabels(nil)
+		o.SetUID("")
+		if reflect.DeepEqual(o.GetOwnerReferences(), owners) {
+			o.SetOwnerReferences(owners)
+		}
+		owners = o.GetOwnerReferences()
+	}
+}
 
 // sameConfig ignores the status, which the controller itself writes.
 func sameConfig[T metav1.Object](a, b T) bool {
