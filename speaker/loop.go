@@ -173,9 +173,14 @@ func (l *loop) tell(events []plan.Event, services []*cluster.Packed) {
 	if len(events) == 0 {
 		return
 	}
-	byKey := make(map[lb.Key]*cluster.Packed, len(services))
+	byKey := make(map[lb.Key]*cluster.Packed, len(events))
+	for _, e := range events {
+		byKey[e.Service] = nil
+	}
 	for _, s := range services {
-		byKey[s.Key()] = s
+		if _, wanted := byKey[s.Key()]; wanted {
+			byKey[s.Key()] = s
+		}
 	}
 	for _, e := range events {
 		l.log.Info(e.Message, "service", e.Service, "reason", e.Reason)
