@@ -31,10 +31,15 @@
 //
 //   - while the node's own link is down (SetLinkUp);
 //   - when the process stood still for longer than its peers need to declare it dead
-//     (SIGSTOP, a paused machine, a starved processor): what it remembers may be out of date;
+//     (SIGSTOP, a suspended machine, a starved processor): what it remembers may be out of date;
+//   - when it hears that others found it gone, by the direct watch or the gossip;
 //   - after Leave.
 //
-// In the first two cases the node counts itself again after the proof described above.
+// In all but the last case the node counts itself again after the proof described above, for
+// which only answers since then count, each of them a whole exchange of states. After the first two it
+// also waits as long as its peers need at least to declare it dead, but at most a second: what
+// they found out before it listened again may reach it after their answers. Until then it tells
+// that it could announce on no interface, so that others do not elect it.
 // Because a process that wakes up runs all its goroutines at once, View and Fresh compare
 // the clock with the last beat themselves and do not wait for a timer to notice.
 //
