@@ -20,7 +20,7 @@ const l2Objects = `
 apiVersion: metallb.io/v1beta1
 kind: IPAddressPool
 metadata: {name: bench, namespace: metallb-system}
-spec: {addresses: ["192.168.101.1-192.168.101.9"]}
+spec: {addresses: ["%s"]}
 ---
 apiVersion: metallb.io/v1beta1
 kind: L2Advertisement
@@ -39,9 +39,25 @@ kind: Service
 metadata: {name: echo}
 spec:
   type: LoadBalancer
+  ipFamilies: [%s]
   selector: {app: echo}
   ports: [{port: 8090, targetPort: 80, protocol: UDP}]
 `
+
+// l2Family is what is measured of a family. A cluster of both families is the same for either.
+type l2Family struct {
+	kind       string // as a Service has it
+	lab        string // the lab's word for the cluster
+	pool, many string // the addresses of one Service, and those of many
+	prefix     string // of the results' names
+}
+
+func l2Families() map[string]l2Family {
+	return map[string]l2Family{
+		"ipv4": {"IPv4", "ipv4", "192.168.101.1-192.168.101.9", "192.168.102.0/23", "l2/"},
+		"ipv6": {"IPv6", "dual", "fd00:100::2:1-fd00:100::2:9", "fd00:100::3:0/118", "l2/ipv6/"},
+	}
+}
 
 // benchL2 measures what happens when the owner of an address stops in different ways: how
 // long a client that asks every 10 ms is without answers, for how long nobody answers on the
@@ -49,6 +65,9 @@ spec:
 // nothing while the wire is silent: a node whose speaker is dead goes on forwarding for those
 // clients that know its hardware address.
 func benchL2(ctx context.Context, e *env) (out []Result, err error) {
+	if err := e.knowsFaults(); err != nil {
+		return nil, err
+	}
 	if err := e.lab.Down(ctx); err != nil {
 		return nil, err
 	}
@@ -57,31 +76,54 @@ func benchL2(ctx context.Context, e *env) (out []Result, err error) {
 	if err != nil {
 		return nil, err
 	}
-	known := []string{manyFault}
 	for _, f := range l2Faults() {
-		known = append(known, f.name)
 		if !e.chosen(f.name) {
 			continue
 		}
-		got, err := e.measureFault(ctx, f, addr)
-		out = append(out, got...)
-		if err != nil {
-			return out, fmt.Errorf("%s: %w", f.name, err)
+		got, faultErr := e.measureFault(ctx, f, addr, e.runs)
+		out, err = append(out, got...), errors.Join(err, faultErr)
+		if faultErr != nil && !errors.Is(faultErr, errNoFigures) {
+			return out, err // the cluster is not what it was
 		}
 	}
-	for _, name := range e.faults {
-		if !slices.Contains(known, name) {
-			return out, fmt.Errorf("there is no fault %q, but %s", name, strings.Join(known, ", "))
+	if !e.chosen(manyFault) && !e.chosen(rollingManyFault().name) {
+		return out, err
+	}
+	got, manyErr := e.measureWithMany(ctx, addr)
+	return append(out, got...), errors.Join(err, manyErr)
+}
+
+// measureWithMany measures the faults for which there are many addresses.
+func (e *env) measureWithMany(ctx context.Context, addr string) (out []Result, err error) {
+	addrs, err := e.makeMany(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if f := rollingManyFault(); e.chosen(f.name) {
+		out, err = e.measureFault(ctx, f, addrs[0], min(e.runs, manyRuns))
+		if err != nil && !errors.Is(err, errNoFigures) {
+			return out, err
 		}
 	}
 	if e.chosen(manyFault) {
-		got, err := e.measureMany(ctx, addr)
-		out = append(out, got...)
-		if err != nil {
-			return out, fmt.Errorf("%s: %w", manyFault, err)
+		got, manyErr := e.measureMany(ctx, addr, addrs)
+		out, err = append(out, got...), errors.Join(err, manyErr)
+	}
+	return out, err
+}
+
+// knowsFaults fails if a fault is asked for that there is not.
+func (e *env) knowsFaults() error {
+	known := []string{manyFault, rollingManyFault().name}
+	for _, f := range l2Faults() {
+		known = append(known, f.name)
+	}
+	for _, name := range e.faults {
+		if !slices.Contains(known, name) {
+			return fmt.Errorf("there is no fault %q, but %s", name, strings.Join(known, ", "))
 		}
 	}
-	return out, nil
+	return nil
 }
 
 func (e *env) chosen(fault string) bool {
@@ -92,7 +134,7 @@ func (e *env) chosen(fault string) bool {
 // the address can move between: a fourth node carries it.
 func (e *env) startL2(ctx context.Context) (addr string, err error) {
 	const podNode = "n4"
-	err = e.lab.Up(ctx, labctl.Options{Nodes: 4, Controller: e.controller, Speaker: e.speaker, RestartDelay: "8s"})
+	err = e.lab.Up(ctx, labctl.Options{Nodes: 4, IPFamily: e.family.lab, Controller: e.controller, Speaker: e.speaker, RestartDelay: "8s"})
 	if err != nil {
 		return "", err
 	}
@@ -106,7 +148,7 @@ func (e *env) startL2(ctx context.Context) (addr string, err error) {
 	if err != nil {
 		return "", err
 	}
-	if err := e.lab.Apply(ctx, fmt.Sprintf(l2Objects, podNode)); err != nil {
+	if err := e.lab.Apply(ctx, fmt.Sprintf(l2Objects, e.family.pool, podNode, e.family.kind)); err != nil {
 		return "", err
 	}
 	return e.lab.Address(ctx, "default", "echo", time.Minute)

@@ -43,6 +43,11 @@ func l2Faults() []l2Fault {
 	}
 }
 
+// rollingManyFault replaces every speaker while one node has many addresses. The client asks the first.
+func rollingManyFault() l2Fault {
+	return l2Fault{name: fmt.Sprintf("rolling update with %d addresses", manyServices), strike: rollingUpdate, repair: nothing, planned: true}
+}
+
 // verb is a fault of the lab: its name, the node, and the rest.
 func verb(args ...string) deed {
 	return func(ctx context.Context, l labctl.Lab, node string) error {
@@ -90,29 +95,43 @@ type l2Run struct {
 	late                        float64 // the most that one of them was sent late: the machine's part
 }
 
-// measureFault strikes the owner again and again.
-func (e *env) measureFault(ctx context.Context, f l2Fault, addr string) ([]Result, error) {
-	var runs []l2Run
-	for i := range e.runs {
+// errNoFigures says that no run of a fault is valid. The next fault may have some.
+var errNoFigures = errors.New("no run gave figures")
+
+// measureFault strikes the owner again and again. A run that gives no figures is counted and does not
+// discard the others; when the cluster cannot be repaired, the figures so far are returned.
+func (e *env) measureFault(ctx context.Context, f l2Fault, addr string, runs int) ([]Result, error) {
+	var valid []l2Run
+	invalid := 0
+	results := func() []Result { return f.results(e.family.prefix, valid, invalid) }
+	for i := range runs {
 		before, err := e.lab.Owner(ctx, addr, time.Minute)
 		if err != nil {
-			return nil, err
+			return results(), err
 		}
 		r, err := e.strikeOnce(ctx, f, addr, before)
-		if err != nil {
-			return nil, err
+		if err != nil && ctx.Err() != nil {
+			return results(), err
 		}
-		runs = append(runs, r)
-		fmt.Printf("%s, run %d of %d: owner %s, client without answers %.0f ms, wire silent %.0f ms, two owners %.0f ms, %.0f moves, %.2f %% answered (machine late by %.0f ms)\n",
-			f.name, i+1, e.runs, before, r.outage, r.silence, r.two, r.moves, r.answered, r.late)
+		if err != nil {
+			invalid++
+			fmt.Printf("%s, run %d of %d: owner %s, INVALID: %v\n", f.name, i+1, runs, before, err)
+		} else {
+			valid = append(valid, r)
+			fmt.Printf("%s, run %d of %d: owner %s, client without answers %.0f ms, wire silent %.0f ms, two owners %.0f ms, %.0f moves, %.2f %% answered (machine late by %.0f ms)\n",
+				f.name, i+1, runs, before, r.outage, r.silence, r.two, r.moves, r.answered, r.late)
+		}
 		if err := f.repair(ctx, e.lab, before); err != nil {
-			return nil, err
+			return results(), err
 		}
 		if err := e.settled(ctx, addr, before); err != nil {
-			return nil, err
+			return results(), err
 		}
 	}
-	return f.results(runs), nil
+	if len(valid) == 0 {
+		return results(), fmt.Errorf("%s: %w", f.name, errNoFigures)
+	}
+	return results(), nil
 }
 
 func (e *env) strikeOnce(ctx context.Context, f l2Fault, addr, owner string) (l2Run, error) {
@@ -148,16 +167,19 @@ func (e *env) strikeOnce(ctx context.Context, f l2Fault, addr, owner string) (l2
 	}, nil
 }
 
-// results are the p50 and worst of each figure.
-func (f l2Fault) results(runs []l2Run) []Result {
-	var out []Result
+// results are the p50 and worst of each figure, and how many runs gave none.
+func (f l2Fault) results(prefix string, runs []l2Run, invalid int) []Result {
+	out := []Result{{prefix + f.name + "/invalid runs", float64(invalid), "runs", 0, Lower}}
+	if len(runs) == 0 {
+		return out
+	}
 	add := func(what, unit string, of func(l2Run) float64, p50, worst float64) {
 		var values []float64
 		for _, r := range runs {
 			values = append(values, of(r))
 		}
 		slices.Sort(values)
-		name := "l2/" + f.name + "/" + what
+		name := prefix + f.name + "/" + what
 		out = append(out, Result{name + " p50", values[len(values)/2], unit, p50, Lower},
 			Result{name + " worst", values[len(values)-1], unit, worst, Lower})
 	}
@@ -169,7 +191,7 @@ func (f l2Fault) results(runs []l2Run) []Result {
 	add("machine late", "ms", func(r l2Run) float64 { return r.late }, 0, 0)
 	if f.planned {
 		least := slices.MinFunc(runs, func(a, b l2Run) int { return int(1000 * (a.answered - b.answered)) })
-		out = append(out, Result{"l2/" + f.name + "/answered worst", least.answered, "%", 100, Higher})
+		out = append(out, Result{prefix + f.name + "/answered worst", least.answered, "%", 100, Higher})
 	}
 	return out
 }

@@ -41,6 +41,7 @@ type env struct {
 	runs                int
 	faults              []string      // of l2; empty: all
 	settle              time.Duration // of l2: how long a fault is watched
+	family              l2Family
 	sizes               []int
 	creations, routes   int
 }
@@ -72,6 +73,7 @@ func run(ctx context.Context, args []string) error {
 	creations := f.Int("creations", 200, "Services created one at a time (bgp)")
 	routes := f.Int("routes", 10_000, "routes of one node (bgp)")
 	faults := f.String("faults", "", "faults to measure, comma separated; other results in the JSON file are kept (l2); default: all")
+	family := f.String("family", "ipv4", "family of the addresses, ipv4 or ipv6; results of the other one in the JSON file are kept (l2)")
 	settle := f.Duration("settle", 3*time.Second, "how long to watch after each fault; more for implementations that need more (l2)")
 	sizes := f.String("sizes", "1000,5000,20000", "backlogs of Services, comma separated (alloc)")
 	if err := f.Parse(args); err != nil {
@@ -87,6 +89,10 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	e.runs, e.creations, e.routes, e.settle = *runs, *creations, *routes, *settle
+	if e.family, ok = l2Families()[*family]; !ok {
+		return fmt.Errorf("family %q is neither ipv4 nor ipv6", *family)
+	}
+	merge := *faults != "" || *family != "ipv4"
 	if *faults != "" {
 		e.faults = strings.Split(*faults, ",")
 	}
@@ -95,7 +101,7 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	if len(results) > 0 {
-		path, err := writeJSON(filepath.Join(e.lab.Root, "bench", "out"), f.Arg(0), results, len(e.faults) > 0)
+		path, err := writeJSON(filepath.Join(e.lab.Root, "bench", "out"), f.Arg(0), results, merge)
 		if err != nil {
 			return err
 		}
