@@ -246,6 +246,40 @@ func TestMembershipOffMeansEverybody(t *testing.T) {
 	}
 }
 
+func TestAwakeFreshAndFencesAreIndependent(t *testing.T) {
+	const long = -time.Minute
+	for name, c := range map[string]struct {
+		beat               time.Duration // from now
+		proof              proof
+		left               bool
+		fresh, awake, self bool
+	}{
+		"in good standing":                {0, proven, false, true, true, true},
+		"set up again":                    {0, rebuilding, false, true, true, true},
+		"starting":                        {0, starting, false, false, true, false},
+		"fenced":                          {0, fenced, false, false, true, false},
+		"has left":                        {0, proven, true, false, true, false},
+		"stands still":                    {long, proven, false, false, false, false},
+		"stands still and has left":       {long, proven, true, false, false, false},
+		"stands still just long enough":   {-Unnoticed - time.Millisecond, proven, false, false, false, false},
+		"nobody can have found it gone":   {-Unnoticed / 2, proven, false, true, true, true},
+		"fenced, and stands still anyway": {long, fenced, false, false, false, false},
+	} {
+		config := configOf(1)
+		config.Watch = true
+		m, err := New(config, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.standing.proof, m.standing.left = c.proof, c.left
+		m.settle()
+		m.beat.Store(int64(clock() + c.beat))
+		if m.Fresh() != c.fresh || m.Awake() != c.awake || slices.Contains(m.View().Members, "n1") != c.self || m.Fences() != 0 {
+			t.Errorf("%s: fresh %v, awake %v, view %v, fences %d", name, m.Fresh(), m.Awake(), m.View().Members, m.Fences())
+		}
+	}
+}
+
 func TestProcessThatStoodStillAsksBeforeItCountsItself(t *testing.T) {
 	all := cluster(t, 3, plain)
 	all[0].beat.Store(int64(clock() - time.Minute)) // as if it had been stopped since then

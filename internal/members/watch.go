@@ -36,9 +36,9 @@ func (w *watching) init(self string) {
 }
 
 const (
-	// WatchSilence is how long a session must wait for its peer before it is silent: the time of
-	// WatchPackets packets.
+	// WatchSilence is how long a session must wait for its peer before it is silent.
 	WatchSilence = 200 * time.Millisecond
+	// WatchPackets is how many packets of the peer are missed in that time.
 	WatchPackets = 4
 
 	// Unnoticed is how long a node may stand still at most without the risk that others find it
