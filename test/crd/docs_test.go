@@ -15,6 +15,8 @@ import (
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	"sigs.k8s.io/yaml"
+
+	"github.com/clarion-lb/clarion/internal/labctl"
 )
 
 // block is the text between two fences of a document.
@@ -29,9 +31,10 @@ func (b block) String() string { return fmt.Sprintf("%s:%d", b.file, b.line) }
 
 // TestDocs tries what the documents tell readers to do: every manifest is given to the API
 // server, which validates it as it would a reader's, and every command must exist with its
-// subcommands and flags.
+// subcommands and flags. Commands of kubectl that only read are run.
 func TestDocs(t *testing.T) {
-	blocks := documents(t)
+	blocks := append(documents(t), notes(t))
+	run := reader(t)
 	manifests, commands := 0, 0
 	for _, b := range blocks {
 		switch b.language {
@@ -46,6 +49,7 @@ func TestDocs(t *testing.T) {
 				}
 				commands++
 				checkCommand(t, b, strings.Fields(line))
+				run(b, line)
 			}
 		case "sh": // test/upgrade runs them
 			if b.file != "upgrade-from-metallb.md" {
@@ -74,7 +78,88 @@ func documents(t *testing.T) []block {
 		}
 		out = append(out, fenced(filepath.Base(file), string(data))...)
 	}
-	return out
+	return append(out, indented(t, "../../lab/README.md"))
+}
+
+// indented returns the commands of a document that has no fences, as a block of them.
+func indented(t *testing.T, file string) block {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := block{file: file}
+	for line := range strings.Lines(string(data)) {
+		if command, found := strings.CutPrefix(line, "    "); found {
+			b.text += command
+		}
+	}
+	if b.text == "" {
+		t.Errorf("%s: no commands found", file)
+	}
+	return b
+}
+
+// notes returns the manifest that the chart's notes propose.
+func notes(t *testing.T) block {
+	t.Helper()
+	b := block{file: "../../charts/clarion/templates/NOTES.txt", language: "yaml"}
+	data, err := os.ReadFile(b.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, found := strings.Cut(string(data), "<<YAML\n")
+	text, _, ended := strings.Cut(text, "  YAML\n")
+	if !found || !ended {
+		t.Errorf("%s: no manifest found", b.file)
+	}
+	b.text = strings.ReplaceAll(strings.ReplaceAll("\n"+text, "\n  ", "\n"), "{{ .Release.Namespace }}", "metallb-system")
+	return b
+}
+
+// reader returns a function that runs a command if it is one of kubectl that only reads and ends.
+// What it asks for may be missing, because the documents have names of their own.
+func reader(t *testing.T) func(b block, line string) {
+	t.Helper()
+	kubeconfig := os.Getenv("CLARION_LAB_KUBECONFIG")
+	if kubeconfig == "" {
+		lab, err := labctl.Open("crd", os.Stderr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if kubeconfig, err = lab.Kubeconfig(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bin, dir := t.TempDir(), t.TempDir()
+	program, err := filepath.Abs("../../bin/lab")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(program, filepath.Join(bin, "kubectl")); err != nil {
+		t.Fatal(err)
+	}
+	reads := regexp.MustCompile(`^kubectl (-n \S+ )?(get|describe|explain|api-resources|auth can-i) `)
+	stays := regexp.MustCompile(` (-w|--watch|-f|--raw)\b|<`)
+	commands := 0
+	t.Cleanup(func() {
+		if commands < 5 {
+			t.Errorf("only %d commands that read were found and run", commands)
+		}
+	})
+	return func(b block, line string) {
+		t.Helper()
+		if !reads.MatchString(line) || stays.MatchString(line) {
+			return
+		}
+		commands++
+		cmd := exec.CommandContext(t.Context(), "sh", "-c", line)
+		cmd.Dir, cmd.Env = dir, append(os.Environ(), "KUBECONFIG="+kubeconfig, "PATH="+bin+":"+os.Getenv("PATH"))
+		out, err := cmd.CombinedOutput()
+		if err != nil && !strings.Contains(string(out), "(NotFound)") || strings.Contains(string(out), "error:") {
+			t.Errorf("%s: %s: %v: %s", b, line, err, out)
+		}
+	}
 }
 
 func fenced(file, text string) []block {
@@ -143,16 +228,32 @@ func checkCommand(t *testing.T, b block, words []string) {
 		}
 		checkFlags(t, b, words[1:], help(t, b, "../../bin/lab", "kubectl", words[1:])+options(t))
 	case "helm":
-		verbs := []string{"install", "upgrade", "uninstall", "template", "get", "list"} // test/chart runs them
-		if len(words) < 2 || !contains(verbs, words[1]) {
-			t.Errorf("%s: unknown verb of helm in %q", b, strings.Join(words, " "))
-		}
-	case "go", "lab", "bin/lab", "bin/bench", "tools/generate.sh", "lab/build.sh":
+		checkFlags(t, b, words[1:], help(t, b, "../../bin/helm", "helm", words[1:]))
+	case "lab", "bin/lab":
+		checkLab(t, b, words[1:])
+	case "go", "bin/bench", "tools/generate.sh", "lab/build.sh", "./build.sh":
 	default:
 		if !contains(flagless(), words[0]) {
 			t.Errorf("%s: nobody checks the program of %q", b, strings.Join(words, " "))
 		}
 	}
+}
+
+// checkLab asks by `lab help`, because some commands hand all flags on, to kubectl or to a program.
+func checkLab(t *testing.T, b block, words []string) {
+	t.Helper()
+	if len(words) == 0 {
+		return
+	}
+	if words[0] == "kubectl" {
+		checkCommand(t, b, words)
+		return
+	}
+	out, err := exec.CommandContext(t.Context(), "../../bin/lab", "help", words[0]).CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "lab "+words[0]) {
+		t.Errorf("%s: lab has no command %s: %v: %.200s", b, words[0], err, out)
+	}
+	checkFlags(t, b, words, string(out))
 }
 
 func contains(list []string, s string) bool {
