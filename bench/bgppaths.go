@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/netip"
 	"os/exec"
-	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -54,99 +53,6 @@ func measureStart(ctx context.Context, e *env, f *bgpFabric) ([]Result, error) {
 		}
 	}
 	return medians("bgp/start to session", samples, 0, 0), nil
-}
-
-// creation is how one Service came to its route.
-type creation struct {
-	created, address, endpoint time.Time // the last two as a watch shows them
-	update                     time.Time // the first UPDATE arrives at the router
-	first, all                 time.Time // the router's kernel has a path, has every node's
-}
-
-// measureCreation creates Services one at a time.
-func measureCreation(ctx context.Context, e *env, f *bgpFabric) ([]Result, error) {
-	m, err := f.router.Monitor()
-	if err != nil {
-		return nil, err
-	}
-	defer m.Stop()
-	updates, err := f.router.Updates()
-	if err != nil {
-		return nil, err
-	}
-	defer updates.Stop()
-	watching, stop := context.WithCancel(ctx)
-	defer stop()
-	clock, err := f.watchEndpoints(watching)
-	if err != nil {
-		return nil, err
-	}
-	var whole, sent, first, all []time.Duration
-	for i := range e.creations {
-		c, err := f.create(ctx, m, clock, fmt.Sprintf("route-%d", i))
-		if err != nil {
-			return nil, err
-		}
-		if c.update, err = updates.First(c.created); err != nil {
-			return nil, err
-		}
-		ready := c.address
-		if c.endpoint.After(ready) {
-			ready = c.endpoint
-		}
-		sent = append(sent, c.update.Sub(ready))
-		whole, first, all = append(whole, c.first.Sub(c.created)), append(first, c.first.Sub(ready)), append(all, c.all.Sub(ready))
-	}
-	for _, s := range [][]time.Duration{whole, sent, first, all} {
-		slices.Sort(s)
-	}
-	result := func(what string, s []time.Duration, target float64) []Result {
-		return []Result{
-			{"bgp/" + what + " p50", milliseconds(percentile(s, 50)), "ms", 0, Lower},
-			{"bgp/" + what + " p99", milliseconds(percentile(s, 99)), "ms", target, Lower},
-		}
-	}
-	return slices.Concat(result("Service created to route", whole, 0), result("address and endpoint to UPDATE at the router", sent, 50), result("address and endpoint to route", first, 50),
-		result("address and endpoint to path by every node", all, 0)), nil
-}
-
-// create makes one Service, waits for its route, and removes it again.
-func (f *bgpFabric) create(ctx context.Context, m *frr.Monitor, clock *endpointClock, name string) (c creation, err error) {
-	s := service(name, corev1.ServiceTypeLoadBalancer)
-	s.Spec.Selector = map[string]string{"app": "echo"}
-	services := f.client.CoreV1().Services(benchNamespace)
-	if _, err := services.Create(ctx, s, metav1.CreateOptions{}); err != nil {
-		return c, fmt.Errorf("create service: %w", err)
-	}
-	c.created = time.Now()
-	addr, err := f.waitAddress(ctx, name)
-	if err != nil {
-		return c, err
-	}
-	c.address = addr.at
-	path := func(enough int) (time.Time, error) {
-		change, err := m.Wait(ctx, 30*time.Second, func(r frr.RouteChange) bool {
-			return r.Prefix.Addr() == addr.addr && r.Time.After(c.created) && len(r.Hops) >= enough
-		})
-		return change.Time, err
-	}
-	if c.first, err = path(1); err != nil {
-		return c, err
-	}
-	if c.all, err = path(f.nodes); err != nil {
-		return c, err
-	}
-	if c.endpoint, err = clock.ready(name); err != nil {
-		return c, err
-	}
-	begin := time.Now()
-	if err := services.Delete(ctx, name, metav1.DeleteOptions{}); err != nil {
-		return c, fmt.Errorf("delete service: %w", err)
-	}
-	_, err = m.Wait(ctx, 30*time.Second, func(r frr.RouteChange) bool {
-		return r.Prefix.Addr() == addr.addr && r.Time.After(begin) && r.Deleted
-	})
-	return c, err
 }
 
 // bgpEnd is one way in which a path by a node ends.

@@ -7,6 +7,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"net/netip"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -20,8 +21,14 @@ type Updates struct {
 	cmd  *exec.Cmd
 	done chan struct{}
 
-	mu sync.Mutex
-	at []time.Time
+	mu   sync.Mutex
+	seen []update
+}
+
+// update is the arrival of an UPDATE from a neighbour.
+type update struct {
+	from netip.Addr
+	at   time.Time
 }
 
 // Updates begins to collect; Stop ends it. Segments that begin with another message do not count.
@@ -47,16 +54,11 @@ func (r *Router) Updates() (*Updates, error) {
 func (u *Updates) read(out io.Reader) {
 	defer close(u.done)
 	for lines := bufio.NewScanner(out); lines.Scan(); {
-		stamp, _, _ := strings.Cut(lines.Text(), " ")
-		sec, micro, _ := strings.Cut(stamp, ".")
-		s, err := strconv.ParseInt(sec, 10, 64)
-		us, err2 := strconv.ParseInt(micro, 10, 64)
-		if err != nil || err2 != nil {
-			continue
+		if one, ok := parseUpdate(lines.Text()); ok {
+			u.mu.Lock()
+			u.seen = append(u.seen, one)
+			u.mu.Unlock()
 		}
-		u.mu.Lock()
-		u.at = append(u.at, time.Unix(s, us*1000))
-		u.mu.Unlock()
 	}
 	_ = u.cmd.Wait() // killed by Stop
 }
@@ -67,14 +69,30 @@ func (u *Updates) Stop() {
 	<-u.done
 }
 
-// First returns the first UPDATE after a moment.
-func (u *Updates) First(after time.Time) (time.Time, error) {
+// parseUpdate reads a line such as "1700000000.000123 IP 192.168.100.11.40000 > 192.168.100.1.179: tcp 60".
+func parseUpdate(line string) (u update, ok bool) {
+	fields := strings.Fields(line)
+	if len(fields) < 3 {
+		return u, false
+	}
+	sec, micro, _ := strings.Cut(fields[0], ".")
+	s, err := strconv.ParseInt(sec, 10, 64)
+	us, err2 := strconv.ParseInt(micro, 10, 64)
+	from, err3 := netip.ParseAddr(fields[2][:max(0, strings.LastIndexByte(fields[2], '.'))])
+	return update{from, time.Unix(s, us*1000)}, err == nil && err2 == nil && err3 == nil
+}
+
+// Between returns when, in a span of time, the first UPDATE of each neighbour arrived, the earliest first.
+func (u *Updates) Between(begin, end time.Time) []time.Time {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	for _, at := range u.at {
-		if at.After(after) {
-			return at, nil
+	var out []time.Time
+	known := map[netip.Addr]bool{}
+	for _, one := range u.seen { // in the order of their arrival
+		if one.at.After(begin) && one.at.Before(end) && !known[one.from] {
+			known[one.from] = true
+			out = append(out, one.at)
 		}
 	}
-	return time.Time{}, fmt.Errorf("no UPDATE after %s", after)
+	return out
 }
