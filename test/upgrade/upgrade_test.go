@@ -66,7 +66,8 @@ func TestFromChart(t *testing.T) {
 	for _, late := range []string{"webhooks.yaml", "frr-k8s.yaml"} {
 		c.write(t, filepath.Join(templates, late), "", 0o600)
 	}
-	c.run(t, "helm -n metallb-system install metallb ./metallb-chart --create-namespace --set speaker.logLevel=debug")
+	c.run(t, "helm -n metallb-system install metallb ./metallb-chart --create-namespace --set speaker.logLevel=debug "+
+		"--set controller.image.repository=quay.io/metallb/controller --set controller.image.tag=v0.15.2 --set speaker.image.tag=v0.15.2")
 	c.leaveAfter(t, "metallb-memberlist", "metallb-controller", "metallb-speaker")
 	// The webhooks last: nothing answers for them here, and no object could be made.
 	c.leaveFRR(t)
@@ -81,6 +82,9 @@ func TestFromChart(t *testing.T) {
 	c.blocked(t)
 	c.must(t, webhooks)
 	c.must(t, keepValues)
+	if out, err := c.shell(t, "helm template metallb clarion-0.1.0.tgz -f values.yaml"); err == nil || !strings.Contains(out, "Remove controller.image") {
+		t.Errorf("the chart takes MetalLB's images: %v\n%.300s", err, out)
+	}
 	c.must(t, passwordsChart)
 	c.must(t, stopChart)
 	c.measure(t, func() error { return c.do(t, replaceChart) })
