@@ -43,6 +43,7 @@ type Answerer struct {
 type claim struct {
 	Time time.Time `json:"time"`
 	Host string    `json:"host"` // who really sent it
+	Kind string    `json:"kind"`
 	Addr string    `json:"addr"`
 	MAC  string    `json:"mac"` // who has Addr, according to the message; "" in a question
 }
@@ -150,6 +151,18 @@ func (o Outage) Claims(addr string, from time.Time) map[string][]time.Time {
 	out := map[string][]time.Time{}
 	for _, c := range o.claims {
 		if c.Addr == addr && c.MAC != "" && c.Time.After(from) {
+			out[c.Host] = append(out[c.Host], c.Time)
+		}
+	}
+	return out
+}
+
+// Unasked returns, by host, when it said after a moment that it has the address without being
+// asked: by a gratuitous ARP, or by an advertisement that answers no solicitation.
+func (o Outage) Unasked(addr string, from time.Time) map[string][]time.Time {
+	out := map[string][]time.Time{}
+	for _, c := range o.claims {
+		if (c.Kind == "gratuitous-arp" || c.Kind == "unsolicited-na") && c.Addr == addr && c.MAC != "" && c.Time.After(from) {
 			out[c.Host] = append(out[c.Host], c.Time)
 		}
 	}

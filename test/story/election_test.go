@@ -130,34 +130,28 @@ func speakersReady(t *testing.T) {
 	kubectl(t, "-n", labctl.Namespace, "rollout", "status", "daemonset/speaker", "--timeout=60s")
 }
 
-// TestDrainMovesFirstAndForGood asks an address all the time while its node is drained and after.
+// TestDrainMovesFirstAndForGood asks both addresses all the time while their node is drained and after.
 func TestDrainMovesFirstAndForGood(t *testing.T) {
-	addr, target := echo(t, "IPv4", "192.168.101.50-192.168.101.60")
-	before := owner(t, addr)
+	p := echo(t, 50)
+	before := p.owner(t)
 	t.Cleanup(func() { kubectl(t, "annotate", "node", before, "metallb.io/leave-") })
-	o := outage(t, target, func() error {
+	p.lossless(t, before+" was drained", func() error {
 		out, err := clarion(t.Context(), "drain", before)
 		t.Log(strings.TrimSpace(out))
 		return err
 	})
-	if o.Lost > 0 {
-		t.Errorf("%d questions were lost while %s was drained", o.Lost, before)
-	}
-	after := owner(t, addr)
+	after := p.owner(t)
 	if after == before {
-		t.Fatalf("%s still answers for %s", before, addr)
+		t.Fatalf("%s still answers for %v", before, p.addrs)
 	}
 	// A restart of the speaker does not make it forget the order.
 	kubectl(t, "-n", labctl.Namespace, "delete", "pod", "-l", "component=speaker", "--field-selector", "spec.nodeName="+before, "--wait=true")
 	speakersReady(t)
-	if now := owner(t, addr); now != after {
-		t.Errorf("%s answers for %s, want %s", now, addr, after)
+	if now := p.owner(t); now != after {
+		t.Errorf("%s answers for %v, want %s", now, p.addrs, after)
 	}
-	o = outage(t, target, func() error { _, err := clarion(t.Context(), "undrain", before); return err })
-	if o.Lost > 0 {
-		t.Errorf("%d questions were lost while the address moved back", o.Lost)
-	}
-	returned(t, addr, before)
+	p.lossless(t, "the addresses moved back", func() error { _, err := clarion(t.Context(), "undrain", before); return err })
+	p.returned(t, before)
 }
 
 // switchOn gives a node its power back and waits until its speaker has started anew and is ready. The

@@ -12,6 +12,11 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/clarion-lb/clarion/internal/labctl"
 )
 
 // family is a kind of Service and the pool for it, which no other story uses.
@@ -134,7 +139,12 @@ func TestA4Replicas(t *testing.T) {
 	}
 }
 
-// TestA12Endpoints takes a Service its endpoints and gives them back.
+// endpointsPatience is how long the announcement may take to follow the endpoints. It is far above
+// what a machine with nothing else to do needs; the figure itself is logged.
+const endpointsPatience = 3 * time.Second
+
+// TestA12Endpoints takes a Service its endpoints and gives them back, and measures on the wire how
+// long it takes until the last and the first claim of each address.
 func TestA12Endpoints(t *testing.T) {
 	for _, f := range stacks(50) {
 		t.Run(f.name, func(t *testing.T) {
@@ -148,17 +158,65 @@ func TestA12Endpoints(t *testing.T) {
 				return err
 			}
 			eventually(t, reach)
-			kubectl(t, "-n", ns, "patch", "service", "web", "-p", `{"spec":{"selector":{"app":"nothing"}}}`)
-			for _, addr := range addrs {
-				silent(t, addr)
+			client := connect(t)
+			selects := func(app string) (at time.Time) {
+				t.Helper()
+				at = time.Now()
+				if _, err := client.CoreV1().Services(ns).Patch(t.Context(), "web", types.StrategicMergePatchType,
+					[]byte(`{"spec":{"selector":{"app":"`+app+`"}}}`), metav1.PatchOptions{}); err != nil {
+					t.Fatal(err)
+				}
+				return at
 			}
-			began := time.Now()
-			kubectl(t, "-n", ns, "patch", "service", "web", "-p", `{"spec":{"selector":{"app":"web"}}}`)
-			eventually(t, reach)
-			t.Logf("reached again %.1f s after its endpoints were given back, kubectl and curl included", time.Since(began).Seconds())
+			stop := curious(t, addrs...)
+			var taken, given time.Time
+			o, err := lab.WatchBy(t.Context(), "tcp", net.JoinHostPort(addrs[0], "8080"), 0, func() error {
+				time.Sleep(lead)
+				taken = selects("nothing")
+				for _, addr := range addrs {
+					silent(t, addr)
+				}
+				given = selects("web")
+				eventually(t, reach)
+				return nil
+			})
+			stop()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, addr := range addrs {
+				followed(t, o, addr, taken, given)
+			}
 			if after := strings.Fields(kubectl(t, "-n", ns, "get", "service", "web", "-o", "jsonpath={.status.loadBalancer.ingress[*].ip}")); !slices.Equal(after, addrs) {
 				t.Errorf("addresses were %v and are %v", addrs, after)
 			}
 		})
+	}
+}
+
+// followed says how long after its endpoints were taken an address was claimed for the last time, and
+// how long after they were given back for the first time.
+func followed(t *testing.T, o labctl.Outage, addr string, taken, given time.Time) {
+	t.Helper()
+	if o.Owners(taken)[addr] == "" {
+		t.Errorf("nobody claimed %s before: nothing was measured", addr)
+	}
+	var gone, back time.Duration
+	for _, times := range o.Claims(addr, taken) {
+		for _, at := range times {
+			if at.Before(given) {
+				gone = max(gone, at.Sub(taken))
+			} else if d := at.Sub(given); back == 0 || d < back {
+				back = d
+			}
+		}
+	}
+	t.Logf("%s was claimed for the last time %.0f ms after its endpoints were taken, and again %.0f ms after they were given back",
+		addr, gone.Seconds()*1000, back.Seconds()*1000)
+	if gone > endpointsPatience {
+		t.Errorf("%s was announced for %s without endpoints", addr, gone)
+	}
+	if back == 0 || back > endpointsPatience {
+		t.Errorf("%s was announced again %s after it had endpoints, want at most %s", addr, back, endpointsPatience)
 	}
 }
