@@ -105,13 +105,25 @@ prometheus.io/scheme: {{ ternary "http" "https" .Values.prometheus.plainHTTP }}
 {{- end }}
 {{- end }}
 
-{{/* How an endpoint is scraped; of a dict with scheme, monitor and tlsConfig. */}}
+{{/* The Secret with the token of those who scrape by a PodMonitor. */}}
+{{- define "clarion.tokenSecret" -}}
+{{- default (printf "%s-scraper" (include "clarion.fullname" .)) .Values.prometheus.podMonitor.tokenSecret }}
+{{- end }}
+
+{{/* How an endpoint is scraped; of a dict with scheme, monitor, tlsConfig and, where Prometheus' own token cannot be sent, tokenSecret. */}}
 {{- define "clarion.endpoint" -}}
 scheme: {{ .scheme }}
 path: /metrics
 honorLabels: true
 {{- if eq .scheme "https" }}
+{{- if .tokenSecret }}
+authorization:
+  credentials:
+    name: {{ .tokenSecret }}
+    key: token
+{{- else }}
 bearerTokenFile: /var/run/secrets/kubernetes.io/serviceaccount/token
+{{- end }}
 {{- with .tlsConfig }}
 tlsConfig:
   {{- toYaml . | nindent 2 }}
