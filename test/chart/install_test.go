@@ -6,6 +6,7 @@ package chart
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -75,17 +76,12 @@ func manifest(t *testing.T, lab labctl.Lab) {
 	}
 }
 
-// helm does to a cluster what `helm install`, `helm upgrade` and `helm uninstall` do. The
-// programs run with the accounts and privileges that the chart gives them.
+// helm does to a cluster what `helm install`, `helm upgrade` and `helm uninstall` do, and installs
+// again over the CRDs that stayed. The programs run with the accounts and privileges that the
+// chart gives them.
 func helm(t *testing.T, lab labctl.Lab) {
 	config := configuration(t, lab)
-
-	install := action.NewInstall(config)
-	install.ReleaseName, install.Namespace, install.CreateNamespace = releaseName, namespace, true
-	install.Wait, install.Timeout = true, limit
-	if _, err := install.Run(load(t), values(t, "loadBalancerClass: example.com/lb")); err != nil {
-		t.Fatal(err, logs(t, lab))
-	}
+	install(t, lab, config)
 	if err := lab.Apply(t.Context(), pools); err != nil {
 		t.Fatal(err)
 	}
@@ -107,22 +103,45 @@ func helm(t *testing.T, lab labctl.Lab) {
 		t.Errorf("the address was %s and is %s after the upgrade (%v)", address, again, err)
 	}
 
+	uninstall(t, config)
+	checkLeftovers(t, lab)
+
+	install(t, lab, config)
+	if again, err := lab.Address(t.Context(), "default", "web", 20*time.Second); err != nil || again != address {
+		t.Errorf("the address was %s and is %s after installing again (%v)", address, again, err)
+	}
+	uninstall(t, config)
+}
+
+func install(t *testing.T, lab labctl.Lab, config *action.Configuration) {
+	t.Helper()
+	install := action.NewInstall(config)
+	install.ReleaseName, install.Namespace, install.CreateNamespace = releaseName, namespace, true
+	install.Wait, install.Timeout = true, limit
+	if _, err := install.Run(load(t), values(t, "loadBalancerClass: example.com/lb")); err != nil {
+		t.Fatal(err, logs(t, lab))
+	}
+}
+
+func uninstall(t *testing.T, config *action.Configuration) {
+	t.Helper()
 	uninstall := action.NewUninstall(config)
 	uninstall.Wait, uninstall.Timeout = true, limit
 	if _, err := uninstall.Run(releaseName); err != nil {
 		t.Fatal(err)
 	}
-	checkLeftovers(t, lab)
 }
 
-// checkLeftovers: the configuration and its kinds stay, everything else of the release is gone.
+// checkLeftovers: the configuration and its kinds stay, and the Lease, as docs/install.md says;
+// everything else of the release is gone, what the programs made included.
 func checkLeftovers(t *testing.T, lab labctl.Lab) {
 	t.Helper()
+	checkStatusObjects(t, lab)
 	out, err := lab.Kubectl(t.Context(), "get", "ipaddresspools,l2advertisements", "-A", "-o", "name")
 	if err != nil || len(strings.Fields(out)) != 2 {
 		t.Errorf("the configuration after uninstalling: %q %v", out, err)
 	}
-	kinds := "deployments,daemonsets,serviceaccounts,configmaps,roles,rolebindings,clusterroles,clusterrolebindings," +
+	kinds := "services,secrets,deployments,daemonsets,serviceaccounts,configmaps,roles,rolebindings,clusterroles,clusterrolebindings," +
 		"networkpolicies,poddisruptionbudgets,priorityclasses,validatingadmissionpolicies,validatingadmissionpolicybindings"
 	out, err = lab.Kubectl(t.Context(), "get", kinds, "-A", "-l", "app.kubernetes.io/instance="+releaseName, "-o", "name")
 	if err != nil || strings.TrimSpace(out) != "" {
@@ -135,6 +154,26 @@ func checkLeftovers(t *testing.T, lab labctl.Lab) {
 	out, err = lab.Kubectl(t.Context(), "-n", namespace, "get", "secrets", "-o", "name")
 	if err != nil || strings.Contains(out, "memberlist") {
 		t.Errorf("secrets left behind: %q %v", out, err)
+	}
+}
+
+// checkStatusObjects waits for the garbage collector, which deletes them after their owners. The
+// Lease has no owner.
+func checkStatusObjects(t *testing.T, lab labctl.Lab) {
+	t.Helper()
+	err := labctl.Eventually(t.Context(), 30*time.Second, func(ctx context.Context) error {
+		out, err := lab.Kubectl(ctx, "get", "servicel2statuses,servicebgpstatuses,bgpsessionstates,configurationstates", "-A", "-o", "name")
+		if err != nil || strings.TrimSpace(out) != "" {
+			return fmt.Errorf("status objects left behind: %q (%v)", out, err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	out, err := lab.Kubectl(t.Context(), "-n", namespace, "get", "leases", "-o", "name")
+	if want := "lease.coordination.k8s.io/clarion-controller"; err != nil || strings.TrimSpace(out) != want {
+		t.Errorf("of Leases %q is left, want %s (%v)", out, want, err)
 	}
 }
 
