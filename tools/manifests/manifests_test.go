@@ -4,6 +4,9 @@
 package main
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -16,7 +19,14 @@ type object struct {
 	Metadata struct{ Name, Namespace string }
 	Spec     struct {
 		Template struct {
-			Spec struct{ Containers []struct{ Image string } }
+			Spec struct {
+				Containers []struct {
+					Image           string
+					SecurityContext struct {
+						Capabilities struct{ Add []string }
+					}
+				}
+			}
 		}
 	}
 }
@@ -84,6 +94,40 @@ func TestEveryFolderRendersInTheNamespace(t *testing.T) {
 		for _, o := range rendered(t, folder) {
 			if (o.Metadata.Namespace == "metallb-system") == cluster[o.Kind] {
 				t.Errorf("%s: %s %s is in namespace %q", folder, o.Kind, o.Metadata.Name, o.Metadata.Namespace)
+			}
+		}
+	}
+}
+
+func TestTheRealtimeComponentAddsItsCapability(t *testing.T) {
+	dir := t.TempDir()
+	config, err := filepath.Abs("../../config")
+	if err != nil {
+		t.Fatal(err)
+	}
+	relative, err := filepath.Rel(dir, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := "resources: [" + relative + "/native]\ncomponents: [" + relative + "/realtime]\n"
+	if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for folder, want := range map[string]string{dir: "[NET_RAW SYS_NICE]", "../../config/native": "[NET_RAW]"} {
+		out, err := render(folder, "", "dev")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for doc := range strings.SplitSeq(string(out), "\n---\n") {
+			var o object
+			if err := yaml.Unmarshal([]byte(doc), &o); err != nil {
+				t.Fatal(err)
+			}
+			if o.Kind != "DaemonSet" {
+				continue
+			}
+			if got := fmt.Sprint(o.Spec.Template.Spec.Containers[0].SecurityContext.Capabilities.Add); got != want {
+				t.Errorf("%s: the speaker has %s, want %s", folder, got, want)
 			}
 		}
 	}
