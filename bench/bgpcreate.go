@@ -17,7 +17,8 @@ import (
 
 // creation is how one Service came to its route.
 type creation struct {
-	created, address, endpoint time.Time   // the last two as a watch shows them
+	asked, created             time.Time   // the creation was answered when it was created
+	address, endpoint          time.Time   // as a watch shows them
 	updates                    []time.Time // the first UPDATE of each node arrives at the router; sorted
 	first, all                 time.Time   // the router's kernel has a path, has every node's
 }
@@ -54,7 +55,7 @@ func measureCreation(ctx context.Context, e *env, f *bgpFabric) ([]Result, error
 		if err != nil {
 			return nil, err
 		}
-		c.updates = updates.Between(c.created, c.all) // later ones withdraw
+		c.updates = updates.Between(c.asked, c.all) // later ones withdraw
 		if len(c.updates) == 0 {
 			return nil, fmt.Errorf("the route of Service %d came without an UPDATE", i)
 		}
@@ -70,8 +71,9 @@ type creationTimes struct {
 	firstRoute, lastRoute []time.Duration // the same to the kernel's route
 }
 
-// add adds a creation. A speaker's watch may be ahead of the benchmark's, so that its UPDATE is at the
-// router before the address is seen here: that counts as no time at all.
+// add adds a creation. A speaker may learn of everything before the benchmark does, so that its UPDATE
+// is at the router before the address is seen here, or even before the creation is answered:
+// that counts as no time at all.
 func (s *creationTimes) add(c *creation, nodes int) {
 	add := func(to *[]time.Duration, from, until time.Time) { *to = append(*to, max(0, until.Sub(from))) }
 	add(&s.toUpdate, c.created, c.updates[0])
@@ -113,6 +115,7 @@ func (f *bgpFabric) create(ctx context.Context, m *frr.Monitor, clock *endpointC
 	s := service(name, corev1.ServiceTypeLoadBalancer)
 	s.Spec.Selector = map[string]string{"app": "echo"}
 	services := f.client.CoreV1().Services(benchNamespace)
+	c.asked = time.Now()
 	if _, err := services.Create(ctx, s, metav1.CreateOptions{}); err != nil {
 		return c, fmt.Errorf("create service: %w", err)
 	}
