@@ -17,10 +17,10 @@ import (
 
 // creation is how one Service came to its route.
 type creation struct {
-	asked, created             time.Time   // the creation was answered when it was created
-	address, endpoint          time.Time   // as a watch shows them
-	updates                    []time.Time // the first UPDATE of each node arrives at the router; sorted
-	first, all                 time.Time   // the router's kernel has a path, has every node's
+	asked, created    time.Time   // the creation was answered when it was created
+	address, endpoint time.Time   // as a watch shows them
+	updates           []time.Time // the first UPDATE of each node arrives at the router; sorted
+	first, all        time.Time   // the router's kernel has a path, has every node's
 }
 
 // ready is when a speaker could know all that it needs.
