@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -38,6 +39,11 @@ const (
 	handoverTimeout = time.Second
 )
 
+// gcPercent is how much garbage may lie about, in per cent of what is in use. Go's 100 would
+// have memory pay for a copy of everything: 195 MiB instead of 137 at a start with 10,000 routes, for
+// no less CPU time. In a flood of new Services the collector is a third of the CPU time.
+const gcPercent = 25
+
 func main() { daemon.Main("speaker", run) }
 
 func run(stop context.Context, args []string, getenv func(string) string) error {
@@ -51,6 +57,9 @@ func run(stop context.Context, args []string, getenv func(string) string) error 
 	}
 	for _, n := range notices {
 		log.Warn(n)
+	}
+	if getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
 	}
 	log.Info("starting", "version", version, "node", o.node, "namespace", o.Namespace, "class", o.Class)
 	p, err := assemble(o, log)
