@@ -20,11 +20,10 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes/fake"
-	clienttesting "k8s.io/client-go/testing"
+	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 
 	"github.com/clarion-lb/clarion/api/v1beta1"
 	"github.com/clarion-lb/clarion/internal/cluster"
@@ -45,6 +44,9 @@ type apiServer struct {
 	pools    []*v1beta1.IPAddressPool
 	writes   []string                 // "NAME ADDRESS", in the order in which they were stored
 	gates    map[string]chan struct{} // writes of these Services wait
+
+	slow func()                // called before and after each write, if given
+	show func(*corev1.Service) // called with each version, under the lock, if given
 }
 
 func newAPIServer() *apiServer {
@@ -52,16 +54,31 @@ func newAPIServer() *apiServer {
 		Clientset: fake.NewClientset(), kick: make(chan struct{}, 1),
 		services: map[string]*corev1.Service{}, gates: map[string]chan struct{}{},
 	}
-	s.PrependReactor("update", "services", func(a clienttesting.Action) (bool, runtime.Object, error) {
-		update, _ := a.(clienttesting.UpdateAction)
-		svc, ok := update.GetObject().(*corev1.Service)
-		if !ok {
-			return true, nil, errors.New("not a Service")
-		}
-		out, err := s.write(svc)
-		return true, out, err
-	})
 	return s
+}
+
+// CoreV1 is that of the fake client but for the status of Services: a fake client serves one
+// request at a time, and holds a lock meanwhile.
+func (s *apiServer) CoreV1() typedcorev1.CoreV1Interface {
+	return core{s.Clientset.CoreV1(), s}
+}
+
+type core struct {
+	typedcorev1.CoreV1Interface
+	server *apiServer
+}
+
+func (c core) Services(namespace string) typedcorev1.ServiceInterface {
+	return statuses{c.CoreV1Interface.Services(namespace), c.server}
+}
+
+type statuses struct {
+	typedcorev1.ServiceInterface
+	server *apiServer
+}
+
+func (c statuses) UpdateStatus(_ context.Context, svc *corev1.Service, _ metav1.UpdateOptions) (*corev1.Service, error) {
+	return c.server.write(svc)
 }
 
 func (s *apiServer) write(svc *corev1.Service) (*corev1.Service, error) {
@@ -71,10 +88,18 @@ func (s *apiServer) write(svc *corev1.Service) (*corev1.Service, error) {
 	if gate != nil {
 		<-gate
 	}
+	if s.slow != nil {
+		s.slow()
+		defer s.slow()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if svc.ResourceVersion != s.services[svc.Name].ResourceVersion {
-		return nil, apierrors.NewConflict(schema.GroupResource{Resource: "services"}, svc.Name, errors.New("changed"))
+	services := schema.GroupResource{Resource: "services"}
+	switch stored := s.services[svc.Name]; {
+	case stored == nil:
+		return nil, apierrors.NewNotFound(services, svc.Name)
+	case svc.ResourceVersion != stored.ResourceVersion:
+		return nil, apierrors.NewConflict(services, svc.Name, errors.New("changed"))
 	}
 	s.writes = append(s.writes, svc.Name+" "+addressOf(svc))
 	return s.store(svc), nil
@@ -86,6 +111,9 @@ func (s *apiServer) store(svc *corev1.Service) *corev1.Service {
 	out := svc.DeepCopy()
 	out.ResourceVersion = strconv.Itoa(s.version)
 	s.services[svc.Name] = out
+	if s.show != nil {
+		s.show(out)
+	}
 	return out
 }
 
@@ -204,27 +232,43 @@ func allocating(t *testing.T, test func(t *testing.T, s *apiServer)) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newAPIServer()
 		s.pools, s.known = []*v1beta1.IPAddressPool{addressPool("one", "192.0.2.1/32")}, true
-		log := slog.New(slog.DiscardHandler)
-		services := kube.NewServiceWriter(log, s, s.changed, func() bool { return true })
-		events := kube.NewEvents(log, s.CoreV1(), kube.EventSource{Component: "controller"})
-		l := &loop{
-			log: log, kick: s.kick, sources: s, services: services,
-			status:  kube.NewStatusWriter(log, kube.Clients{}, s.changed),
-			config:  kube.NewConfigWriter(log, nil, metav1.ObjectMeta{}),
-			notices: newNotices(log, events),
-			metrics: newMetrics(services, func() error { return nil }),
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		g := daemon.NewGroup(ctx)
-		g.Go("service status", services.Run)
-		g.Go("events", events.Run)
-		g.Go("allocation", l.Run)
+		g, stop := lead(t, s, s)
+		g.Go("allocation", g.loop.Run)
 		test(t, s)
+		stop()
+	})
+}
+
+// leading is a loop that leads, and the group that its writers run in.
+type leading struct {
+	*daemon.Group
+	loop *loop
+}
+
+// lead starts the writers of a loop over an API server and copies of what it stores. stop ends all.
+func lead(t *testing.T, s *apiServer, copies sources) (g leading, stop func()) {
+	t.Helper()
+	log := slog.New(slog.DiscardHandler)
+	services := kube.NewServiceWriter(log, s, s.changed, func() bool { return true })
+	events := kube.NewEvents(log, s.CoreV1(), kube.EventSource{Component: "controller"})
+	l := &loop{
+		log: log, kick: s.kick, sources: copies, services: services,
+		status:  kube.NewStatusWriter(log, kube.Clients{}, s.changed),
+		config:  kube.NewConfigWriter(log, nil, metav1.ObjectMeta{}),
+		notices: newNotices(log, events),
+		metrics: newMetrics(services, func() error { return nil }),
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	g = leading{daemon.NewGroup(ctx), l}
+	g.Go("service status", services.Run)
+	g.Go("events", events.Run)
+	return g, func() {
+		t.Helper()
 		cancel()
 		if err := g.Wait(); err != nil {
 			t.Error(err)
 		}
-	})
+	}
 }
 
 // wrote compares writes, which go side by side and may be stored in any order.
