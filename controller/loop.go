@@ -41,6 +41,7 @@ type loop struct {
 	notices  *notices
 	metrics  *metrics
 
+	standby  standby // of the time before this replica led
 	compiler cluster.Compiler
 	last     *alloc.Result // nil before the first pass
 	releases releases
@@ -104,7 +105,7 @@ func (l *loop) pass(ctx context.Context, now time.Time) (next time.Time) {
 func (l *loop) input(objects cluster.Objects, s lb.Snapshot, now time.Time) alloc.Input {
 	in := alloc.Input{Pools: s.Pools, Services: s.Services, Now: now}
 	if l.last == nil {
-		in.Reserved = cluster.Reservations(objects.Pools)
+		in.Reserved, in.Last = cluster.Reservations(objects.Pools), l.standby.notes.Last(now)
 		return in
 	}
 	in.Reserved, in.Last = l.last.Reserved, l.last.Outcomes

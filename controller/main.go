@@ -77,6 +77,7 @@ func run(ctx context.Context, args []string, getenv func(string) string) error {
 		config:  kube.NewOwnedConfigWriter(log, clients.V1beta1, kube.ControllerStateMeta(o.Namespace), owner),
 		notices: newNotices(log, events),
 		metrics: newMetrics(services, sources.Ready),
+		standby: standby{sources: sources},
 	}
 
 	g := daemon.NewGroup(ctx)
@@ -85,11 +86,14 @@ func run(ctx context.Context, args []string, getenv func(string) string) error {
 	g.Go("events", events.Run)
 	lease := kube.Lease{Namespace: o.Namespace, Name: leaseName, Identity: o.identity(), Term: term}
 	g.Go("lead", func(ctx context.Context) error {
+		ready := l.standby.begin(ctx)
+		defer ready()
 		return kube.Lead(ctx, log, clients.Builtin, lease,
 			func(ctx context.Context) error {
 				if sources.CatchUp(ctx, log, clients, o.Namespace) != nil {
 					return nil // asked to stop, or the Lease was lost
 				}
+				ready()
 				return l.lead(ctx)
 			})
 	})

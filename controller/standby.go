@@ -1,0 +1,53 @@
+// Copyright The Clarion Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/clarion-lb/clarion/internal/alloc"
+	"github.com/clarion-lb/clarion/internal/cluster"
+	"github.com/clarion-lb/clarion/internal/daemon"
+)
+
+// standbyLook is how often a standby looks whether it is time for notes.
+const standbyLook = time.Second
+
+// standby takes notes of who has which address while another replica leads. What is freed around
+// the leader's death is then held back as the pools say.
+type standby struct {
+	sources  sources
+	compiler cluster.Compiler
+	notes    alloc.Standby
+}
+
+// begin takes notes until the returned function is called or ctx ends. That function returns when
+// the notes may be read.
+func (s *standby) begin(ctx context.Context) (end func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			s.note(time.Now())
+			if daemon.Sleep(ctx, standbyLook) != nil {
+				return
+			}
+		}
+	}()
+	return func() { cancel(); <-done }
+}
+
+func (s *standby) note(now time.Time) {
+	if !s.notes.Due(now) {
+		return
+	}
+	objects, known := s.sources.Objects()
+	if !known {
+		return
+	}
+	snapshot, _ := s.compiler.Compile(objects)
+	s.notes.Note(snapshot.Pools, snapshot.Services, now)
+}
