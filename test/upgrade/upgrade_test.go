@@ -82,7 +82,7 @@ func TestFromChart(t *testing.T) {
 	c.blocked(t)
 	c.must(t, webhooks)
 	c.must(t, keepValues)
-	if out, err := c.shell(t, "helm template metallb clarion-0.1.0.tgz -f values.yaml"); err == nil || !strings.Contains(out, "Remove controller.image") {
+	if out, err := c.shell(t, "helm -n metallb-system upgrade metallb clarion-0.1.0.tgz -f values.yaml --dry-run"); err == nil || !strings.Contains(out, "Remove controller.image") {
 		t.Errorf("the chart takes MetalLB's images: %v\n%.300s", err, out)
 	}
 	c.must(t, passwordsChart)
