@@ -211,7 +211,9 @@ func isOutput(line string) bool {
 
 // flagless are programs of others that are used in passing; what matters is that a reader
 // has them.
-func flagless() []string { return []string{"curl", "ctr", "export", "cd", "git", "sysctl", "sha256sum", "tar", "install"} }
+func flagless() []string {
+	return []string{"curl", "ctr", "export", "cd", "git", "sysctl", "sha256sum", "tar", "install"}
+}
 
 func checkCommand(t *testing.T, b block, words []string) {
 	t.Helper()

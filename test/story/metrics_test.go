@@ -81,14 +81,20 @@ func TestEveryProgramHasLoadedItsConfiguration(t *testing.T) {
 	for component, least := range map[string]int{"controller": 2, "speaker": 3} {
 		eventually(t, func(ctx context.Context) error {
 			ips, err := podIPs(ctx, component)
-			if err != nil || len(ips) < least {
-				return fmt.Errorf("the %ss are at %v (%v)", component, ips, err)
+			if err != nil {
+				return err
+			}
+			if len(ips) < least {
+				return fmt.Errorf("the %ss are at %v, want %d", component, ips, least)
 			}
 			leaders := 0
 			for _, ip := range ips {
 				code, page, err := scrape(ctx, ip, reader)
-				if err != nil || code != "200" || !strings.Contains(page, "\nmetallb_k8s_client_config_loaded_bool 1\n") {
-					return fmt.Errorf("%s at %s has not loaded its configuration: %s (%v)", component, ip, code, err)
+				if err != nil {
+					return err
+				}
+				if code != "200" || !strings.Contains(page, "\nmetallb_k8s_client_config_loaded_bool 1\n") {
+					return fmt.Errorf("%s at %s has not loaded its configuration: status %s", component, ip, code)
 				}
 				if strings.Contains(page, "\nclarion_config_problems{") {
 					leaders++
