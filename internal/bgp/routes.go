@@ -11,8 +11,8 @@ import (
 	"github.com/clarion-lb/clarion/internal/lb"
 )
 
-// ConflictingAdvertisements is why an address that two advertisements give different local
-// preferences is not announced to a peer.
+// ConflictingAdvertisements is why an address that two advertisements, one of which selects
+// Services, give different local preferences is not announced to a peer.
 const ConflictingAdvertisements lb.Reason = "conflictingAdvertisements"
 
 // Announced is one address that may be announced from this node by BGP, with what
@@ -45,8 +45,8 @@ type Verdict struct {
 	Reason lb.Reason
 }
 
-// Select computes the routes of every peer of the node. Overlapping advertisements join their
-// communities. The arguments are not changed, and their order does not matter beyond that of
+// Select computes the routes of every peer that the node serves. Overlapping advertisements join
+// their communities. The arguments are not changed, and their order does not matter beyond that of
 // the verdicts.
 func Select(node lb.Node, peers []lb.Peer, ads []lb.BGPAdvertisement, addrs []Announced) Selection {
 	var out Selection
@@ -54,12 +54,8 @@ func Select(node lb.Node, peers []lb.Peer, ads []lb.BGPAdvertisement, addrs []An
 	for i, a := range addrs {
 		out.Services[i] = Verdict{Service: a.Service, Addr: a.Addr, Reason: lb.NoMatchingAdvertisement}
 	}
-	peers = slices.Clone(peers)
-	slices.SortFunc(peers, func(a, b lb.Peer) int { return cmp.Compare(a.Name, b.Name) })
-	for _, p := range peers {
-		if len(p.Nodes) > 0 && !p.Nodes.MatchesAny(node.Labels) {
-			continue
-		}
+	served, _ := Serve(&node, peers)
+	for _, p := range served {
 		out.Peers = append(out.Peers, PeerWant{Peer: p, Routes: routesFor(&p, &node, ads, addrs, out.Services)})
 	}
 	return out
@@ -76,6 +72,9 @@ func routesFor(p *lb.Peer, node *lb.Node, ads []lb.BGPAdvertisement, addrs []Ann
 	if len(relevant) == 0 {
 		return nil
 	}
+	slices.SortFunc(relevant, func(a, b *lb.BGPAdvertisement) int {
+		return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.Name, b.Name))
+	})
 	routes := make([]lb.Route, 0, len(addrs))
 	for i := range addrs {
 		a := &addrs[i]
@@ -99,10 +98,14 @@ func routesFor(p *lb.Peer, node *lb.Node, ads []lb.BGPAdvertisement, addrs []Ann
 	return mergeRoutes(routes)
 }
 
-// appendRoutes appends the routes of one address. Two advertisements that give one prefix
-// different local preferences contradict each other.
+// appendRoutes appends the routes of one address, of advertisements in the order of their age. Two
+// that give one prefix different local preferences contradict each other. The older counts, and
+// the younger object says so; where a label of the Service decides, no object could, so the
+// address waits and the Service says why.
 func appendRoutes(routes []lb.Route, p *lb.Peer, ads []*lb.BGPAdvertisement, a *Announced) ([]lb.Route, bool) {
 	first := len(routes)
+	var buf [4]bool
+	selects := buf[:0] // whether the advertisement of each of the routes selects Services
 	for _, ad := range ads {
 		if !ad.OfService(a.Pool, a.Labels) {
 			continue
@@ -116,12 +119,15 @@ func appendRoutes(routes []lb.Route, p *lb.Peer, ads []*lb.BGPAdvertisement, a *
 		} else {
 			r.Prepend = 0
 		}
-		for _, o := range routes[first:] {
-			if o.Prefix == r.Prefix && o.LocalPref != 0 && r.LocalPref != 0 && o.LocalPref != r.LocalPref {
-				return routes, true
-			}
+		against := slices.IndexFunc(routes[first:], func(o lb.Route) bool {
+			return o.Prefix == r.Prefix && o.LocalPref != 0 && r.LocalPref != 0 && o.LocalPref != r.LocalPref
+		})
+		switch {
+		case against < 0:
+			routes, selects = append(routes, r), append(selects, len(ad.Services) > 0)
+		case selects[against] || len(ad.Services) > 0:
+			return routes, true
 		}
-		routes = append(routes, r)
 	}
 	return routes, false
 }

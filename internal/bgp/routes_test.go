@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -119,10 +120,21 @@ func TestSelect(t *testing.T) {
 			ads: []lb.BGPAdvertisement{ad("a", func(a *lb.BGPAdvertisement) { a.Communities = []lb.Community{c2} }),
 				ad("b", func(a *lb.BGPAdvertisement) { a.Communities = []lb.Community{c1, c2} })},
 			addrs: announced("web", "10.0.0.1"), want: []string{"tor 10.0.0.1/32 1:1 large:1:2:3"}, why: []lb.Reason{""}},
-		{name: "contradicting local preferences", peers: []lb.Peer{ibgp, ebgp},
+		{name: "of contradicting local preferences that of the older", peers: []lb.Peer{ibgp, ebgp},
+			ads: []lb.BGPAdvertisement{ad("a", func(a *lb.BGPAdvertisement) { a.Created, a.LocalPref, a.MED = time.Unix(2, 0), 100, 7 }),
+				ad("b", func(a *lb.BGPAdvertisement) { a.Created, a.LocalPref = time.Unix(1, 0), 200 })},
+			addrs: announced("web", "10.0.0.1"), want: []string{"rr 10.0.0.1/32 lp=200", "tor 10.0.0.1/32 med=7"}, why: []lb.Reason{""}},
+		{name: "of contradicting local preferences on other nodes both", peers: []lb.Peer{ibgp},
+			ads: []lb.BGPAdvertisement{ad("a", func(a *lb.BGPAdvertisement) { a.Created, a.LocalPref = time.Unix(2, 0), 100 }),
+				ad("b", func(a *lb.BGPAdvertisement) { a.Created, a.LocalPref, a.Nodes = time.Unix(1, 0), 200, rackB })},
+			addrs: announced("web", "10.0.0.1"), want: []string{"rr 10.0.0.1/32 lp=100"}, why: []lb.Reason{""}},
+		{name: "neither of contradicting local preferences that the label of a Service decides", peers: []lb.Peer{ibgp, ebgp},
 			ads: []lb.BGPAdvertisement{ad("a", func(a *lb.BGPAdvertisement) { a.LocalPref = 100 }),
-				ad("b", func(a *lb.BGPAdvertisement) { a.LocalPref = 200 })},
-			addrs: announced("web", "10.0.0.1"), want: []string{"tor 10.0.0.1/32"}, why: []lb.Reason{ConflictingAdvertisements}},
+				ad("b", func(a *lb.BGPAdvertisement) {
+					a.LocalPref, a.Services = 200, lb.Selectors{{{Key: "app", Values: []string{"web"}}}}
+				})},
+			addrs: slices.Concat(announced("web", "10.0.0.1"), announced("db", "10.0.0.2")),
+			want:  []string{"rr 10.0.0.2/32 lp=100", "tor 10.0.0.1/32", "tor 10.0.0.2/32"}, why: []lb.Reason{ConflictingAdvertisements, ""}},
 		{name: "bandwidth by endpoints, of the larger Service of a shared address", peers: []lb.Peer{ebgp},
 			ads: []lb.BGPAdvertisement{ad("a", func(a *lb.BGPAdvertisement) { a.LinkBandwidth = 1000 })},
 			addrs: []Announced{{Addr: netip.MustParseAddr("10.0.0.1"), Pool: "p", Endpoints: 3},
@@ -156,13 +168,17 @@ func TestSelectDoesNotDependOnOrder(t *testing.T) {
 	for range 200 {
 		var peers []lb.Peer
 		for i := range 1 + r.IntN(4) {
-			peers = append(peers, lb.Peer{Name: fmt.Sprint("p", i), MyASN: 1, PeerASN: uint32(1 + r.IntN(2)), Address: netip.MustParseAddr("192.0.2.1")})
+			peers = append(peers, lb.Peer{
+				Name: fmt.Sprint("p", i), Created: time.Unix(int64(r.IntN(2)), 0), MyASN: 1, PeerASN: uint32(1 + r.IntN(2)),
+				Address: netip.MustParseAddr(fmt.Sprintf("192.0.2.%d", r.IntN(4))),
+			})
 		}
 		var ads []lb.BGPAdvertisement
 		for i := range 1 + r.IntN(5) {
 			ads = append(ads, ad(fmt.Sprint("a", i), func(a *lb.BGPAdvertisement) {
 				a.AggregationLength = 30 + r.IntN(3)
-				a.LocalPref, a.MED, a.Prepend = uint32(r.IntN(2)*100), uint32(r.IntN(3)), uint8(r.IntN(3))
+				a.Created = time.Unix(int64(r.IntN(2)), 0)
+				a.LocalPref, a.MED, a.Prepend = uint32(r.IntN(3)*100), uint32(r.IntN(3)), uint8(r.IntN(3))
 				for range r.IntN(3) {
 					a.Communities = lb.SortedCommunities(append(a.Communities, lb.Community{A: 1, B: uint32(r.IntN(4))}))
 				}

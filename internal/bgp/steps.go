@@ -6,6 +6,7 @@ package bgp
 import (
 	"hash/crc32"
 	"reflect"
+	"time"
 
 	"github.com/clarion-lb/clarion/internal/lb"
 )
@@ -89,8 +90,9 @@ func routeSteps(have, want []lb.Route) []Step {
 }
 
 // SameSession says whether two configurations of a peer can be served by one session: all but
-// the node selectors and the BFD profile, which the session does not know.
+// its age, the node selectors and the BFD profile, which the session does not know.
 func SameSession(a, b lb.Peer) bool {
+	a.Created, b.Created = time.Time{}, time.Time{}
 	a.Nodes, b.Nodes = nil, nil
 	a.BFD, b.BFD = nil, nil
 	return reflect.DeepEqual(a, b)

@@ -12,6 +12,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/clarion-lb/clarion/internal/bgp"
 	"github.com/clarion-lb/clarion/internal/cluster"
@@ -27,19 +28,10 @@ func TestCompiledPeersAreUsable(t *testing.T) {
 		for range steps {
 			w.step()
 		}
-		s := compile(w.Objects).Snapshot
-		for i, p := range s.Peers {
+		for _, p := range compile(w.Objects).Snapshot.Peers {
 			compiled++
 			if text := bgp.Check(p); text != "" {
 				t.Fatalf("seed %d: peer %+v: %s", seed, p, text)
-			}
-			for _, o := range s.Peers[:i] {
-				same := o.Address == p.Address && o.Interface == p.Interface && o.Port == p.Port && o.Source == p.Source
-				for _, n := range s.Nodes {
-					if same && appliesTo(o, n) && appliesTo(p, n) {
-						t.Fatalf("seed %d: %s and %s have the same session on %s", seed, o.Name, p.Name, n.Name)
-					}
-				}
 			}
 		}
 	}
@@ -48,22 +40,83 @@ func TestCompiledPeersAreUsable(t *testing.T) {
 	}
 }
 
-func appliesTo(p lb.Peer, n lb.Node) bool { return len(p.Nodes) == 0 || p.Nodes.MatchesAny(n.Labels) }
+// A peer that a node leaves for an older one is told so, and one that no node leaves is not; it
+// counts as not in use when every node of its own leaves it.
+func TestEveryPeerThatANodeLeavesIsTold(t *testing.T) {
+	told := 0
+	for seed := range uint64(20 * worlds) {
+		w := newWorld(seed)
+		for range 2 * steps {
+			w.step()
+		}
+		got := compile(w.Objects)
+		want := map[string]bool{}
+		served := map[string]bool{}
+		for i := range got.Snapshot.Nodes {
+			yes, left := bgp.Serve(&got.Snapshot.Nodes[i], got.Snapshot.Peers)
+			for _, p := range yes {
+				served[p.Name] = true
+			}
+			for _, l := range left {
+				want[l.Name] = true
+			}
+		}
+		for _, p := range got.Problems {
+			if p.Kind != "BGPPeer" || !strings.HasPrefix(p.Message, "the older peer") || len(got.Snapshot.Nodes) == 0 {
+				continue
+			}
+			told++
+			if !want[p.Object.Name] || p.Ignored == served[p.Object.Name] {
+				t.Fatalf("seed %d: %+v, left %v, served %v", seed, p, want, served)
+			}
+			delete(want, p.Object.Name)
+		}
+		if len(got.Snapshot.Nodes) > 0 && len(want) > 0 {
+			t.Fatalf("seed %d: not told: %v", seed, want)
+		}
+	}
+	if told == 0 {
+		t.Error("in the random clusters no peer clashes")
+	}
+}
 
-// A node that gets another label can make two peers, or two advertisements, meet there.
-func TestConflictsFollowTheLabelsOfNodes(t *testing.T) {
+// A node that gets another label can make two peers, or two advertisements, meet there. That is
+// told, and decided there for the older; it takes nothing from other nodes.
+func TestALabelOnOneNodeTakesNothingFromOthers(t *testing.T) {
 	o, _, err := manifest.Read([]byte(conflictOnN1))
 	if err != nil {
 		t.Fatal(err)
 	}
+	node := func(name, version string, labels map[string]string) *corev1.Node {
+		return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID(name), ResourceVersion: version, Labels: labels}}
+	}
+	addrs := []bgp.Announced{{Addr: netip.MustParseAddr("10.0.0.1"), Pool: "gold", Endpoints: 1}}
 	var c cluster.Compiler
-	for version, want := range []int{2, 1, 2} {
-		node := corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n1", UID: "u", ResourceVersion: fmt.Sprint("v", version)}}
-		node.Labels = map[string]string{"a": "1", "b": fmt.Sprint(version)}
-		o.Nodes = []*corev1.Node{&node}
+	for version, meet := range []bool{false, true, false} {
+		labels := map[string]string{"a": "1"}
+		want := map[string]string{"n1": "a:1", "n2": "b:2"}
+		if meet {
+			labels["b"] = "1"
+		}
+		o.Nodes = []*corev1.Node{node("n1", fmt.Sprint(version), labels), node("n2", "0", map[string]string{"b": "1"})}
 		s, problems := c.Compile(o)
-		if len(s.Peers) != want || len(s.BGP[0].Pools)+len(s.BGP[1].Pools) != want || len(problems) != 2*(2-want) {
-			t.Errorf("with labels %v: %d peers, advertisements %+v, problems %v", node.Labels, len(s.Peers), s.BGP, problems)
+		for _, n := range s.Nodes {
+			got := ""
+			for _, p := range bgp.Select(n, s.Peers, s.BGP, addrs).Peers {
+				got += fmt.Sprintf("%s:%d", p.Peer.Name, p.Routes[0].LocalPref)
+			}
+			if got != want[n.Name] {
+				t.Errorf("with labels %v on n1, %s has the peer and preference %s, want %s", labels, n.Name, got, want[n.Name])
+			}
+		}
+		told := 0
+		for _, p := range problems {
+			if told++; p.Object.Name != "b" || p.Ignored {
+				t.Errorf("%+v", p)
+			}
+		}
+		if meet != (told == 2) {
+			t.Errorf("with labels %v: problems %v", labels, problems)
 		}
 	}
 }
@@ -79,11 +132,11 @@ items:
 - apiVersion: metallb.io/v1beta2
   kind: BGPPeer
   metadata: {name: a, uid: a, resourceVersion: "1"}
-  spec: {myASN: 64500, peerASN: 64501, peerAddress: 192.0.2.1, nodeSelectors: [{matchLabels: {a: "1"}}]}
+  spec: {myASN: 64500, peerASN: 64500, peerAddress: 192.0.2.1, nodeSelectors: [{matchLabels: {a: "1"}}]}
 - apiVersion: metallb.io/v1beta2
   kind: BGPPeer
   metadata: {name: b, uid: b, resourceVersion: "1"}
-  spec: {myASN: 64500, peerASN: 64501, peerAddress: 192.0.2.1, nodeSelectors: [{matchLabels: {b: "1"}}]}
+  spec: {myASN: 64500, peerASN: 64500, peerAddress: 192.0.2.1, nodeSelectors: [{matchLabels: {b: "1"}}]}
 - apiVersion: metallb.io/v1beta1
   kind: BGPAdvertisement
   metadata: {name: a, uid: a, resourceVersion: "1"}

@@ -37,6 +37,7 @@ func compileBGP(in *v1beta1.BGPAdvertisement) bgpAdvertisement {
 		communities: spec.Communities,
 		ad: lb.BGPAdvertisement{
 			Name:      in.Name,
+			Created:   in.CreationTimestamp.Time,
 			Nodes:     compileSelectors(r, "spec.nodeSelectors", spec.NodeSelectors),
 			Services:  compileSelectors(r, "spec.serviceSelectors", spec.ServiceSelectors),
 			Peers:     sortedNames(r, "spec.peers", spec.Peers),

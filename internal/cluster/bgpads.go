@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/clarion-lb/clarion/internal/lb"
 )
@@ -32,8 +33,8 @@ func (t *bgpTable) update(o *Objects, pools []lb.Pool, nodes []lb.Node, othersCh
 	return true
 }
 
-// rebuild looks at the advertisements in the order of their age, so that a new one never takes
-// away what an old one announces.
+// rebuild looks at the advertisements in the order of their age, so that of two that say the same
+// the older stays.
 func (t *bgpTable) rebuild(pools []lb.Pool, nodes []lb.Node) {
 	byAge := make([]*bgpAdvertisement, 0, len(t.ads.order))
 	for _, e := range t.ads.order {
@@ -55,7 +56,7 @@ func (t *bgpTable) rebuild(pools []lb.Pool, nodes []lb.Node) {
 		if usable {
 			ad.Pools = poolNames(pools, a.names, a.labels)
 			ad.Pools = withinPools(r, &ad, blocks)
-			ad.Pools = withoutConflicts(r, &ad, t.out, blocks, nodes)
+			tellConflicts(r, &ad, t.out, blocks, nodes)
 			if text := bgpText(ad); !seen[text] {
 				seen[text] = true
 				t.out = append(t.out, ad)
@@ -68,7 +69,7 @@ func (t *bgpTable) rebuild(pools []lb.Pool, nodes []lb.Node) {
 
 // bgpText is equal for advertisements of which one suffices.
 func bgpText(ad lb.BGPAdvertisement) string {
-	ad.Name = ""
+	ad.Name, ad.Created = "", time.Time{}
 	return fmt.Sprintf("%#v", ad)
 }
 
@@ -92,18 +93,18 @@ func withinPools(r *report, ad *lb.BGPAdvertisement, blocks map[string]block) []
 	return out
 }
 
-// withoutConflicts returns the pools for which no older advertisement gives the same prefixes
-// another local preference on a session that both apply to. With service selectors that
-// depends on the Services, and is decided where the routes are.
-func withoutConflicts(r *report, ad *lb.BGPAdvertisement, older []lb.BGPAdvertisement, blocks map[string]block, nodes []lb.Node) []string {
-	out := ad.Pools
+// tellConflicts tells of the pools for which an older advertisement gives the same prefixes another
+// local preference on a session that both apply to: there the older counts, as bgp.Select has it.
+// With service selectors that depends on the Services, which are told.
+func tellConflicts(r *report, ad *lb.BGPAdvertisement, older []lb.BGPAdvertisement, blocks map[string]block, nodes []lb.Node) {
+	rest := ad.Pools // about which nothing was told yet
 	for i := range older {
 		o := &older[i]
 		if !contradict(o, ad) || !sharePeer(o.Peers, ad.Peers) || !shareNode(o.Nodes, ad.Nodes, nodes) {
 			continue
 		}
 		var left []string
-		for _, name := range out {
+		for _, name := range rest {
 			b := blocks[name]
 			samePrefixes := b.v4 >= 0 && o.AggregationLength == ad.AggregationLength ||
 				b.v6 >= 0 && o.AggregationLengthV6 == ad.AggregationLengthV6
@@ -111,12 +112,11 @@ func withoutConflicts(r *report, ad *lb.BGPAdvertisement, older []lb.BGPAdvertis
 				left = append(left, name)
 				continue
 			}
-			r.field("spec.localPref", "the older advertisement %q gives pool %q the local preference %d on the same sessions, which counts; "+
+			r.field("spec.localPref", "the older advertisement %q gives pool %q the local preference %d on the same sessions, where it counts; "+
 				"use one value or different peers or nodes", o.Name, name, o.LocalPref)
 		}
-		out = left
+		rest = left
 	}
-	return out
 }
 
 // contradict says whether two advertisements may give different local preferences, of which 0

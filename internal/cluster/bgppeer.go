@@ -40,6 +40,7 @@ func compilePeer(in *v1beta2.BGPPeer) peer {
 		secret: spec.PasswordSecret.Name, profile: spec.BFDProfile,
 		peer: lb.Peer{
 			Name:            in.Name,
+			Created:         in.CreationTimestamp.Time,
 			Nodes:           compileSelectors(r, "spec.nodeSelectors", spec.NodeSelectors),
 			MyASN:           spec.MyASN,
 			LocalASN:        spec.LocalASN,

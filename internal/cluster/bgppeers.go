@@ -54,8 +54,9 @@ func (t *peerTable) update(o *Objects, nodes []lb.Node, nodesChanged bool) bool 
 	return true
 }
 
-// rebuild looks at the peers in the order of their age, so that a new peer never ends the
-// session of an old one.
+// rebuild looks at the peers in the order of their age, so that a new peer never takes the name
+// of an old one. Which of two with the same session is served is decided node by node, by
+// bgp.Serve; here it is only told.
 func (t *peerTable) rebuild(nodes []lb.Node) {
 	byAge := make([]*peer, 0, len(t.peers.order))
 	for _, e := range t.peers.order {
@@ -68,19 +69,21 @@ func (t *peerTable) rebuild(nodes []lb.Node) {
 	for _, e := range t.profiles.order {
 		t.problems = append(t.problems, e.val.problems...)
 	}
+	var keys []lb.Key // of t.out
 	for _, p := range byAge {
 		r := &report{kind: "BGPPeer", key: p.key, problems: slices.Clone(p.problems)}
 		out := p.peer
 		usable := !p.rejected && t.addPassword(r, p, &out)
 		if usable {
 			t.addBFD(r, p, &out)
-			usable = notTaken(r, &out, t.out, nodes)
+			usable = notTaken(r, &out, t.out)
 		}
 		if usable {
-			t.out = append(t.out, out)
+			t.out, keys = append(t.out, out), append(keys, p.key)
 		}
 		t.problems = append(t.problems, r.problems...)
 	}
+	t.problems = append(t.problems, clashes(t.out, keys, nodes)...)
 	slices.SortFunc(t.out, func(a, b lb.Peer) int { return cmp.Compare(a.Name, b.Name) })
 }
 
@@ -137,41 +140,13 @@ func (t *peerTable) addBFD(r *report, p *peer, out *lb.Peer) {
 	out.BFD = &bfd
 }
 
-// notTaken says whether no older peer has the same name, or the same session on a node that
-// both are meant for: a router tells our sessions apart by their addresses.
-func notTaken(r *report, p *lb.Peer, older []lb.Peer, nodes []lb.Node) bool {
-	for i := range older {
-		o := &older[i]
-		switch {
-		case o.Name == p.Name:
-			r.reject("metadata.name", "an older peer has this name already; rename or delete one of them")
-			return false
-		case sameSession(o, p) && shareNode(o.Nodes, p.Nodes, nodes):
-			r.reject("spec.peerAddress", "the older peer %q has a session with the same address, port and VRF on the same nodes; "+
-				"delete one of them or give them different nodes", o.Name)
-			return false
-		case sameSocket(o, p) && shareNode(o.Nodes, p.Nodes, nodes):
-			r.reject("spec.listenPort", "the older peer %q listens on port %d of the same address on the same nodes; "+
-				"choose another port, or give each of them a sourceAddress", o.Name, o.ListenPort)
-			return false
-		}
+// notTaken says whether no older peer has the same name.
+func notTaken(r *report, p *lb.Peer, older []lb.Peer) bool {
+	taken := slices.ContainsFunc(older, func(o lb.Peer) bool { return o.Name == p.Name })
+	if taken {
+		r.reject("metadata.name", "an older peer has this name already; rename or delete one of them")
 	}
-	return true
-}
-
-// sameSocket says whether two passive peers need the same listening socket. Each has its own,
-// because each has its own engine.
-func sameSocket(a, b *lb.Peer) bool {
-	if !a.Passive() || a.ListenPort != b.ListenPort || lb.FamilyOf(a.Address) != lb.FamilyOf(b.Address) {
-		return false
-	}
-	addresses := a.Source == b.Source || !a.Source.IsValid() || !b.Source.IsValid()
-	devices := a.VRF == b.VRF || a.VRF == "" || b.VRF == ""
-	return addresses && devices
-}
-
-func sameSession(a, b *lb.Peer) bool {
-	return a.Address == b.Address && a.Interface == b.Interface && a.Port == b.Port && a.VRF == b.VRF && a.Source == b.Source
+	return !taken
 }
 
 // shareNode says whether two lists of node selectors, of which an empty one selects every

@@ -51,6 +51,9 @@ const (
 // and Interface is set, and exactly one of PeerASN and Dynamic.
 type Peer struct {
 	Name string
+	// Created is when the object was. Of two peers that one node cannot both serve the older
+	// counts, and of two as old the first by name.
+	Created time.Time
 	// Nodes restricts the nodes that open the session; empty means every node.
 	Nodes Selectors
 
@@ -158,6 +161,9 @@ const (
 // BGPAdvertisement is one BGPAdvertisement with pools and community aliases resolved.
 type BGPAdvertisement struct {
 	Name string
+	// Created is when the object was. Of two advertisements that give a session one prefix with
+	// different local preferences the older counts, and of two as old the first by name.
+	Created time.Time
 	// Pools are the names of the pools it selects, sorted. Every pool is listed when the
 	// object names none.
 	Pools []string

@@ -72,7 +72,7 @@ func BGPForNode(self string, s lb.Snapshot) BGP {
 			d.Why = append(d.Why, w)
 		}
 	}
-	sel := bgp.Select(node, peersOf(node, s.Peers), s.BGP, able)
+	sel := bgp.Select(node, s.Peers, s.BGP, able)
 	d.Peers = sel.Peers
 	for i := range sel.Services {
 		w := &d.Why[at[i]]
@@ -89,15 +89,6 @@ func BGPForNode(self string, s lb.Snapshot) BGP {
 		}
 	}
 	return d
-}
-
-// peersOf returns the peers as the node has them. Which of them it has is decided by Select.
-func peersOf(node lb.Node, peers []lb.Peer) []lb.Peer {
-	out := make([]lb.Peer, len(peers))
-	for i := range peers {
-		out[i] = node.BGP.Apply(peers[i])
-	}
-	return out
 }
 
 // bgpNode finds the node that the plan is for, and why it can advertise nothing, "" when it can.

@@ -86,13 +86,22 @@ func TestBGPAdvertisesWhereTheRulesAllow(t *testing.T) {
 		}, "east:\nwest:\na 192.0.2.1 noMatchingAdvertisement "},
 		"with GRACEFUL_SHUTDOWN from a node that is to leave": {func(s *lb.Snapshot) { s.Nodes[0].Leaving = true },
 			"east: 192.0.2.1/32+65535:0\nwest: 192.0.2.1/32+65535:0\na 192.0.2.1 nodeAssigned east,west"},
-		"not when preferences contradict": {func(s *lb.Snapshot) {
+		"not when preferences contradict for a label of the Service": {func(s *lb.Snapshot) {
 			for i := range s.Peers {
 				s.Peers[i].PeerASN = s.Peers[i].MyASN
 			}
 			s.BGP[0].LocalPref = 100
-			s.BGP = append(s.BGP, lb.BGPAdvertisement{Name: "other", Pools: []string{"p"}, LocalPref: 200})
+			s.BGP = append(s.BGP, lb.BGPAdvertisement{
+				Name: "other", Pools: []string{"p"}, LocalPref: 200, Services: lb.Selectors{{{Key: "name", Op: lb.Exists}}},
+			})
 		}, "east:\nwest:\na 192.0.2.1 conflictingAdvertisements "},
+		"over the older of two peers that the source of the node makes one": {func(s *lb.Snapshot) {
+			for i := range s.Peers {
+				s.Peers[i].Address, s.Peers[i].Source = netip.MustParseAddr("198.51.100.1"), netip.AddrFrom4([4]byte{198, 51, 100, byte(8 + i)})
+				s.Peers[i].Created = time.Unix(int64(9-i), 0)
+			}
+			s.Nodes[0].BGP.Source4 = netip.MustParseAddr("198.51.100.7")
+		}, "west: 192.0.2.1/32\na 192.0.2.1 nodeAssigned west"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newBGPCluster(newService("a", "192.0.2.1"))
