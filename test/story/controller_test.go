@@ -6,6 +6,8 @@ package story
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -70,11 +72,30 @@ func controllerOn(ctx context.Context, node string) (int, error) {
 // but takes longer to start than a backlog takes to be worked off.
 func (r replica) kill(t *testing.T) time.Time {
 	t.Helper()
+	return r.signal(t, syscall.SIGKILL)
+}
+
+func (r replica) signal(t *testing.T, s syscall.Signal) time.Time {
+	t.Helper()
 	at := time.Now()
-	if err := syscall.Kill(r.pid, syscall.SIGKILL); err != nil {
-		t.Fatalf("kill %s on %s: %v", r.pod, r.node, err)
+	if err := syscall.Kill(r.pid, s); err != nil {
+		t.Fatalf("send %s to %s on %s: %v", s, r.pod, r.node, err)
 	}
 	return at
+}
+
+// exited waits until the process has ended.
+func (r replica) exited(t *testing.T) {
+	t.Helper()
+	eventually(t, func(ctx context.Context) error {
+		list, err := lab.Processes(ctx)
+		for _, p := range list {
+			if p.PID == r.pid {
+				return fmt.Errorf("process %d of %s on %s still runs", r.pid, r.pod, r.node)
+			}
+		}
+		return err
+	})
 }
 
 // bury deletes the pod of a killed controller, so that its successor need not sit out a back-off.
@@ -156,6 +177,100 @@ func TestControllerKilledWhileAssigning(t *testing.T) {
 	}
 	l.clean(t, "")
 	l.stored(t, client, ns)
+}
+
+// TestControllerStopsAndGoesOnWhileAnotherLeads stops the process of a leader in the middle of its
+// writes, until another one has led for a while, and lets it go on.
+func TestControllerStopsAndGoesOnWhileAnotherLeads(t *testing.T) {
+	const rounds, pause = 5, 4 * time.Second
+	client := connect(t)
+	ns := namespace(t)
+	apply(t, pool("stopped", "198.18.80.0/20"))
+	t.Cleanup(func() {
+		kubectl(t, "-n", labctl.Namespace, "rollout", "status", "deployment/controller", "--timeout=60s")
+	})
+	kubectl(t, "-n", labctl.Namespace, "rollout", "status", "deployment/controller", "--timeout=60s")
+	l := watchLedger(t, client, ns)
+	c := startCrowd(t, client, ns, "s", "stopped", 10*time.Millisecond)
+	given := func(n int) {
+		t.Helper()
+		before, _ := l.counts()
+		eventually(t, func(context.Context) error {
+			if now, _ := l.counts(); now < before+n {
+				return fmt.Errorf("%d addresses given", now-before)
+			}
+			return nil
+		})
+	}
+
+	var gone []string
+	for range rounds {
+		first := leader(t, client, gone...)
+		given(5)
+		l.waiting(t)
+		stopped := first.signal(t, syscall.SIGSTOP)
+		gone = append(gone, first.pod)
+		second := leader(t, client, gone...)
+		given(20)
+		time.Sleep(time.Until(stopped.Add(pause)))
+		woken := first.signal(t, syscall.SIGCONT)
+		first.exited(t)
+		t.Logf("%s stood still for %d ms, while %s led, and ended %d ms after it went on",
+			first.pod, woken.Sub(stopped).Milliseconds(), second.pod, time.Since(woken).Milliseconds())
+		first.bury(t, client)
+	}
+	n := c.finish(t)
+	l.all(t, n, patience)
+	t.Logf("%d Services have an address", n)
+	l.clean(t, "")
+	l.stored(t, client, ns)
+}
+
+// TestConfigurationStateIsTakenOverFromThePodBefore: the garbage collector deletes what belongs to a
+// Pod that is gone.
+func TestConfigurationStateIsTakenOverFromThePodBefore(t *testing.T) {
+	client := connect(t)
+	owned := func(state string, pods func(ctx context.Context) ([]string, error)) {
+		t.Helper()
+		eventually(t, func(ctx context.Context) error {
+			want, err := pods(ctx)
+			if err != nil {
+				return err
+			}
+			owner, err := lab.Kubectl(ctx, "-n", labctl.Namespace, "get", "configurationstate", state,
+				"-o", "jsonpath={.metadata.ownerReferences[0].name} {.status.result}")
+			if err == nil && !slices.ContainsFunc(want, func(pod string) bool { return strings.HasPrefix(owner, pod+" Valid") }) {
+				return fmt.Errorf("ConfigurationState %s is %q, want an owner of %q", state, owner, want)
+			}
+			return err
+		})
+	}
+	current := func(selector string) func(ctx context.Context) ([]string, error) {
+		return func(ctx context.Context) (names []string, err error) {
+			list, err := client.CoreV1().Pods(labctl.Namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
+			if err != nil {
+				return nil, err
+			}
+			for i := range list.Items {
+				if list.Items[i].DeletionTimestamp == nil {
+					names = append(names, list.Items[i].Name)
+				}
+			}
+			return names, nil
+		}
+	}
+	owned("controller", current("component=controller"))
+	owned("speaker-n1", current("component=speaker"))
+
+	before := leader(t, client)
+	kubectl(t, "-n", labctl.Namespace, "rollout", "restart", "deployment/controller")
+	kubectl(t, "-n", labctl.Namespace, "rollout", "status", "deployment/controller", "--timeout=60s")
+	kubectl(t, "-n", labctl.Namespace, "wait", "--for=delete", "pod/"+before.pod, "--timeout=30s")
+	leader(t, client, before.pod)
+	kubectl(t, "-n", labctl.Namespace, "delete", "pod", "-l", "component=speaker", "--field-selector=spec.nodeName=n1")
+	time.Sleep(3 * time.Second) // the garbage collector has looked by now
+	owned("controller", current("component=controller"))
+	owned("speaker-n1", current("component=speaker"))
 }
 
 // TestAPIServerRestartsWhileAssigning kills the API server while Services come in.
