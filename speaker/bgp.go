@@ -52,12 +52,19 @@ type advertiser struct {
 
 	mu      sync.Mutex // guards the fields below, and is never held over a call to the router
 	want    bgp.Want
-	ending  bool // the peers are told to turn to other paths
-	restart bool // of what is ending
+	looks   *lookout // of Run, when it has begun
+	ending  bool     // Run looks no more; the peers are told to turn to other paths
+	restart bool     // of what is ending
 	router  bgp.Router
 	state   observedBGP
 	refused string // what the router refused last
 	kept    bool   // routes were left to peers at the end
+}
+
+// lookout is the part of Run that Leave ends.
+type lookout struct {
+	end  context.CancelFunc
+	done chan struct{} // closed when it has looked for the last time
 }
 
 // observedBGP is what is known of the sessions.
@@ -106,15 +113,36 @@ func (a *advertiser) Observe() observedBGP {
 	return a.state
 }
 
-// Run keeps the sessions what is wanted until ctx ends; Leave ends them.
+// Run keeps the sessions what is wanted until Leave ends them. It returns when ctx ends.
 func (a *advertiser) Run(ctx context.Context) error {
+	if until, ok := a.begin(ctx); ok {
+		a.keep(until)
+		close(a.looks.done)
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// begin returns the context of the looks of Run, and false when there shall be none any more.
+func (a *advertiser) begin(ctx context.Context) (context.Context, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.ending {
+		return nil, false
+	}
+	ctx, end := context.WithCancel(ctx)
+	a.looks = &lookout{end, make(chan struct{})}
+	return ctx, true
+}
+
+// keep looks when kicked, and now and then, until ctx ends.
+func (a *advertiser) keep(ctx context.Context) {
 	timer := time.NewTimer(lookEvery)
 	defer timer.Stop()
-	for {
+	for ctx.Err() == nil {
 		timer.Reset(a.look(ctx, time.Now()))
 		select {
 		case <-ctx.Done():
-			return nil
 		case <-a.kick:
 		case <-timer.C:
 		}
@@ -187,15 +215,26 @@ func (a *advertiser) note(err error, seen observedBGP) {
 	a.observed(seen)
 }
 
-// Leave ends the sessions when Run has ended. With restart, peers that keep the routes of a restarting
-// neighbour are left to do so. The others are asked to turn to other paths first; then the routes
-// are withdrawn, and the sessions end.
+// Leave ends the sessions, after the looks of Run: one more would open again what is closed here, or
+// find a router that has stopped. With restart, peers that keep the routes of a restarting neighbour
+// are left to do so. The others are asked to turn to other paths first; then the routes are
+// withdrawn, and the sessions end.
 func (a *advertiser) Leave(ctx context.Context, restart bool) {
 	ctx, cancel := context.WithTimeout(ctx, shutdownTimeout)
 	defer cancel()
 	a.mu.Lock()
-	router, want := a.router, a.want
+	looks := a.looks
 	a.ending, a.restart = true, restart
+	a.mu.Unlock()
+	if looks != nil {
+		looks.end()
+		select {
+		case <-looks.done:
+		case <-ctx.Done():
+		}
+	}
+	a.mu.Lock() // only now: the last look of Run may have opened the router
+	router, want := a.router, a.want
 	a.mu.Unlock()
 	if router == nil {
 		return

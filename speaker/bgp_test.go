@@ -8,6 +8,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -226,6 +227,82 @@ func TestRunLooksWhenKickedAndNowAndThen(t *testing.T) {
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// lookTime is how long a look at a slowRouter takes.
+const lookTime = 100 * time.Millisecond
+
+// slowRouter takes its time for each Set, and notes what it is called for.
+type slowRouter struct {
+	*bgptest.Fake
+	mu    sync.Mutex
+	calls []string
+}
+
+func (r *slowRouter) note(call string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.calls = append(r.calls, call)
+}
+
+func (r *slowRouter) Set(ctx context.Context, want bgp.Want) error {
+	r.note("set")
+	defer r.note("set done")
+	time.Sleep(lookTime) // virtual
+	return r.Fake.Set(ctx, want)
+}
+
+func (r *slowRouter) Stop(ctx context.Context, restart bool) error {
+	r.note("stop")
+	return r.Fake.Stop(ctx, restart)
+}
+
+// A look after or beside the end would open again what is closed, or find a router that has stopped.
+func TestLeavingBeginsWhenRunLooksNoMore(t *testing.T) {
+	for name, wait := range map[string]time.Duration{"within a look": lookTime / 2, "between looks": 2 * lookTime} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench()
+				router := &slowRouter{Fake: b.router}
+				b.open = func(int) (bgp.Router, error) { return router, nil }
+				b.Set(bgp.Want{Peers: []bgp.PeerWant{peerWant("a", nil)}})
+				<-b.kick
+				ctx, cancel := context.WithCancel(t.Context())
+				done := make(chan error)
+				go func() { done <- b.Run(ctx) }()
+				time.Sleep(wait)
+				b.Leave(t.Context(), false)
+				b.kicked()
+				time.Sleep(2 * lookEvery)
+				// That of Run, that with GRACEFUL_SHUTDOWN, and the end.
+				if want := []string{"set", "set done", "set", "set done", "stop"}; !slices.Equal(router.calls, want) {
+					t.Errorf("the router was called for %q, want %q", router.calls, want)
+				}
+				select {
+				case err := <-done:
+					t.Errorf("Run ended before its context, with %v", err)
+				default:
+				}
+				cancel()
+				if err := <-done; err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+func TestRunAfterLeavingDoesNotLook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench()
+		b.Set(bgp.Want{Peers: []bgp.PeerWant{peerWant("a", nil)}})
+		b.Leave(t.Context(), false)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*lookEvery)
+		defer cancel()
+		if err := b.Run(ctx); err != nil || b.opened != 0 || b.looks() != 0 {
+			t.Errorf("%v, %d routers, %d looks", err, b.opened, b.looks())
 		}
 	})
 }
