@@ -4,6 +4,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,7 +36,7 @@ func TestMain(m *testing.M) {
 
 func withLab(run func() int) (code int, err error) {
 	ctx := context.Background()
-	if lab, err = labctl.Open("node", os.Stderr); err != nil {
+	if lab, err = labctl.Open(cmp.Or(os.Getenv("CLARION_NODE_LAB"), "node"), os.Stderr); err != nil {
 		return 1, err
 	}
 	if err := lab.Down(ctx); err != nil {
@@ -53,12 +54,6 @@ func withLab(run func() int) (code int, err error) {
 		return 1, err
 	}
 	if bare, err = traces(ctx); err != nil {
-		return 1, err
-	}
-	if err := lab.ApplyTree(ctx, built("manifests", "clarion.yaml")); err != nil {
-		return 1, err
-	}
-	if err := lab.Ready(ctx); err != nil {
 		return 1, err
 	}
 	return run(), nil

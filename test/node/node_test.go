@@ -6,6 +6,7 @@ package node
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -65,6 +66,7 @@ func TestInstall(t *testing.T) {
 		name string
 		run  func(*testing.T)
 	}{
+		{"one file installs it", install},
 		{"processes have no rights but those they need", processesHaveOnlyTheirRights},
 		{"a Service gets an address that answers", serviceAnswers},
 		{"a rolling update loses nothing", rollingUpdateLosesNothing},
@@ -75,6 +77,15 @@ func TestInstall(t *testing.T) {
 		if !t.Run(step.name, step.run) {
 			t.FailNow()
 		}
+	}
+}
+
+func install(t *testing.T) {
+	if err := lab.ApplyTree(t.Context(), built("manifests", "clarion.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	if err := lab.Ready(t.Context()); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -123,6 +134,7 @@ func processesHaveOnlyTheirRights(t *testing.T) {
 			status := fields(t, filepath.Join(dir, "status"))
 			for field, want := range map[string]string{
 				"Uid": tc.uid, "CapEff": tc.capabilities, "CapPrm": tc.capabilities, "CapBnd": tc.capabilities, "NoNewPrivs": "1",
+				"Seccomp": "2", // a filter: RuntimeDefault
 			} {
 				if got, _, _ := strings.Cut(status[field], "\t"); got != want {
 					t.Errorf("%s: %s %s, want %s", tc.program, field, got, want)
@@ -187,17 +199,22 @@ func rootMount(t *testing.T, dir string) string {
 }
 
 func rollingUpdateLosesNothing(t *testing.T) {
+	losesNothing(t, func() error {
+		if _, err := lab.Kubectl(t.Context(), "-n", labctl.Namespace, "rollout", "restart", "daemonset/speaker"); err != nil {
+			return err
+		}
+		_, err := lab.Kubectl(t.Context(), "-n", labctl.Namespace, "rollout", "status", "daemonset/speaker", "--timeout=60s")
+		return err
+	})
+}
+
+func losesNothing(t *testing.T, event func() error) {
+	t.Helper()
 	// busybox's web server keeps few connections waiting. A machine so busy that even the
 	// questions are late loses some there, which says nothing of the update.
 	const late, tries = 30, 3
 	for try := 1; ; try++ {
-		o := watch(t, func() error {
-			if _, err := lab.Kubectl(t.Context(), "-n", labctl.Namespace, "rollout", "restart", "daemonset/speaker"); err != nil {
-				return err
-			}
-			_, err := lab.Kubectl(t.Context(), "-n", labctl.Namespace, "rollout", "status", "daemonset/speaker", "--timeout=60s")
-			return err
-		})
+		o := watch(t, event)
 		if o.Lost == 0 {
 			return
 		}
@@ -222,8 +239,12 @@ func watch(t *testing.T, event func() error) labctl.Outage {
 // announcing, and the controller's second replica goes on assigning.
 func drain(t *testing.T) {
 	o := watch(t, func() error {
-		_, err := lab.Kubectl(t.Context(), "drain", "n1", "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=60s")
-		return err
+		done := make(chan error, 1)
+		go func() {
+			_, err := lab.Kubectl(t.Context(), "drain", "n1", "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=60s")
+			done <- err
+		}()
+		return errors.Join(assigns(t, done), <-done)
 	})
 	// Some connections may meet a web server that has just ended; the address goes on.
 	if o.LongestGapMS > 1000 {
@@ -233,6 +254,24 @@ func drain(t *testing.T) {
 		t.Errorf("only the speaker stays on a drained node: %s", pods)
 	}
 	kubectl(t, "uncordon", "n1")
+}
+
+// assigns makes Services, one after the other has its address, until something is done.
+func assigns(t *testing.T, done chan error) error {
+	t.Helper()
+	for n := 1; ; n++ {
+		name := fmt.Sprintf("late-%d", n)
+		if _, err := lab.Kubectl(t.Context(), "create", "service", "loadbalancer", name, "--tcp=80"); err != nil {
+			return err
+		}
+		begin := time.Now()
+		_, err := lab.Address(t.Context(), "default", name, patience)
+		t.Logf("a Service that was made during the drain had its address after %d ms", time.Since(begin).Milliseconds())
+		kubectl(t, "delete", "service", name)
+		if err != nil || len(done) > 0 {
+			return err
+		}
+	}
 }
 
 func powerCycle(t *testing.T) {
@@ -260,6 +299,15 @@ func powerCycle(t *testing.T) {
 func uninstall(t *testing.T) {
 	kubectl(t, "delete", "service,deployment", "web")
 	kubectl(t, "delete", "-f", built("manifests", "clarion.yaml"), "--timeout=60s")
+	asBefore(t)
+	if out := kubectl(t, "get", "crd,clusterrole,clusterrolebinding,validatingadmissionpolicy", "-o", "name"); strings.Contains(out, "metallb") {
+		t.Errorf("left in the cluster:\n%s", out)
+	}
+}
+
+// asBefore waits until the nodes are as they were before Clarion came.
+func asBefore(t *testing.T) {
+	t.Helper()
 	err := labctl.Eventually(t.Context(), patience, func(ctx context.Context) error {
 		left := append(processes(t, "speaker"), processes(t, "controller")...)
 		if len(left) > 0 {
@@ -274,18 +322,27 @@ func uninstall(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
-	if out := kubectl(t, "get", "crd,clusterrole,clusterrolebinding,validatingadmissionpolicy", "-o", "name"); strings.Contains(out, "metallb") {
-		t.Errorf("left in the cluster:\n%s", out)
-	}
 }
+
+// inspect prints what a program can leave behind. The links of pods are not looked at, because
+// their addresses are by chance; nor is containerd, whose port is, and the table of kube-proxy,
+// which has the cluster's Services.
+const inspect = `
+ip -o addr show | grep -v -e veth -e pods0 | awk '{print $2, $4}'
+ip rule
+ip -6 rule
+{ ip route show table all; ip -6 route show table all; } | grep -v -e veth -e pods0 | sort
+ip maddr show dev eth0 | grep -v users
+nft --stateless list ruleset | awk '/^table/ {skip = /kube-proxy/} !skip'
+ss -Hlntup | grep -v containerd | awk '{print $1, $5}' | sort
+ss -Hlnp0 | wc -l
+`
 
 // traces is what a program can leave on a node's network besides its processes, per node.
 func traces(ctx context.Context) (map[string]string, error) {
 	out := map[string]string{}
 	for _, n := range nodes() {
-		// The links of pods are not looked at: their addresses are by chance.
-		text, err := lab.Exec(ctx, n, "sh", "-c",
-			`ip -o addr show | grep -v -e veth -e pods0 | awk '{print $2, $4}'; ip rule; ip maddr show dev eth0 | grep -v users; nft list tables | grep -v kube-proxy; ss -Hlnp0 | wc -l`)
+		text, err := lab.Exec(ctx, n, "sh", "-c", inspect)
 		if err != nil {
 			return nil, err
 		}
