@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/clarion-lb/clarion/lab/internal/host"
+	"github.com/clarion-lb/clarion/lab/internal/pod"
 	"github.com/clarion-lb/clarion/lab/internal/proc"
 	"github.com/clarion-lb/clarion/lab/internal/state"
 )
@@ -32,6 +33,7 @@ type processPod struct {
 	pod      *corev1.Pod
 	parts    []*container
 	stopping bool
+	known    *pod.Facts // as last read; nil before
 }
 
 // startProcess starts a pod's processes, or takes over those an earlier

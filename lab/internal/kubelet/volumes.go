@@ -22,8 +22,22 @@ import (
 	"github.com/clarion-lb/clarion/lab/internal/pod"
 )
 
-// facts reads everything the pod's environment and volumes refer to.
+// facts returns everything the pod's environment and volumes refer to. While the API server is
+// away it is what was read last: a kubelet, too, restarts containers without asking anew.
 func (pp *processPod) facts(ctx context.Context) (pod.Facts, error) {
+	f, err := pp.readFacts(ctx)
+	pp.mu.Lock()
+	defer pp.mu.Unlock()
+	switch {
+	case err == nil:
+		pp.known = &f
+	case pp.known != nil && ctx.Err() == nil:
+		return *pp.known, nil
+	}
+	return f, err
+}
+
+func (pp *processPod) readFacts(ctx context.Context) (pod.Facts, error) {
 	p := pp.current()
 	f := pod.Facts{
 		PodIPs: pp.ips, HostIPs: pp.k.hostIP, APIService: pp.k.api,
