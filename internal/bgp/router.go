@@ -40,13 +40,15 @@ type PeerWant struct {
 	Hold lb.Reason
 }
 
-// Reasons to hold a session, for a session that cannot be, and for one that BFD does not watch.
+// Reasons to hold a session, for a session that cannot be, and for one that BFD does not watch or
+// that does not carry all routes.
 const (
 	BFDDown       lb.Reason = "bfdDown"
 	BFDNotUp      lb.Reason = "bfdNotUp"
 	LinkDown      lb.Reason = "linkDown"
 	ASNMismatch   lb.Reason = "asnMismatch"
 	NoNeighbor    lb.Reason = "noNeighbor"
+	NoNextHop     lb.Reason = "noNextHop"
 	PeerRejected  lb.Reason = "peerRejected"
 	HoldTimeZero  lb.Reason = "holdTimeZero"
 	SessionFailed lb.Reason = "sessionFailed"
@@ -74,7 +76,8 @@ type Session struct {
 	Name  string
 	Phase Phase
 	Since time.Time // of the phase
-	// Reason and Detail say why the session is not established, or why it last ended.
+	// Reason and Detail say why the session is not established, or why it last ended; NoNextHop
+	// also which routes an established one does not carry.
 	Reason lb.Reason
 	Detail string
 
@@ -89,8 +92,9 @@ type Session struct {
 
 	Announced int // routes that the peer has been sent, or will be when the session is up
 	// Pending is how many routes the engine has not been given yet.
-	Pending int
-	Ups     uint64 // sessions established since the peer was configured
+	Pending  int
+	Received int    // prefixes that the peer sends, none of which is used
+	Ups      uint64 // sessions established since the peer was configured
 	Messages
 }
 

@@ -249,10 +249,11 @@ func TestSessionStatesSayThatBFDDoesNotWatch(t *testing.T) {
 		{Name: "a", Phase: bgp.Established, Since: since},
 		{Name: "b", Phase: bgp.Established, Since: since},
 		{Name: "c", Phase: bgp.Idle, Since: since, Reason: bgp.SessionFailed, Detail: "refused"},
-		{Name: "d", Phase: bgp.Established, Since: since},
+		{Name: "d", Phase: bgp.Established, Since: since, Reason: bgp.NoNextHop, Detail: "2 routes wait"},
+		{Name: "e", Phase: bgp.Established, Since: since, Reason: bgp.NoNextHop, Detail: "2 routes wait"},
 	}
 	down, up := bfd.Status{State: bfd.Down, Remote: bfd.Down}, bfd.Status{State: bfd.Up, EverUp: true}
-	watched := map[string]bgp.Watched{"a": {Status: down}, "b": {Status: up}, "c": {Status: down}}
+	watched := map[string]bgp.Watched{"a": {Status: down}, "b": {Status: up}, "c": {Status: down}, "e": {Status: down}}
 	var got []string
 	for _, at := range []time.Time{now, now.Add(time.Hour)} { // time alone changes nothing
 		got = nil
@@ -261,7 +262,8 @@ func TestSessionStatesSayThatBFDDoesNotWatch(t *testing.T) {
 		}
 		want := []string{
 			`a Down bfdNotUp "BFD has not come up: no packet from the peer for a session on one network (UDP port 3784)" 0s`,
-			`b Up  "" 0s`, `c Down sessionFailed "refused" 0s`, `d N/A  "" 0s`,
+			`b Up  "" 0s`, `c Down sessionFailed "refused" 0s`, `d N/A noNextHop "2 routes wait" 0s`,
+			`e Down bfdNotUp "BFD has not come up: no packet from the peer for a session on one network (UDP port 3784); 2 routes wait" 0s`,
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)

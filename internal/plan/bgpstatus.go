@@ -147,6 +147,9 @@ func SessionStates(node string, sessions []bgp.Session, watched map[string]bgp.W
 		if w, found := watched[s.Name]; found {
 			state.BFD = w.Status.State.String()
 			if text := bgp.Unwatched(s, w, now); text != "" {
+				if s.Reason != "" { // of the same session, so both are told
+					text += "; " + s.Detail
+				}
 				state.Reason, state.Message = bgp.BFDNotUp, text
 			}
 		}

@@ -36,7 +36,7 @@ type remote struct {
 	up       bool
 }
 
-func newRemote(t *testing.T, gr bool) *remote {
+func newRemote(t testing.TB, gr bool) *remote {
 	t.Helper()
 	l := newEngineLog(slog.New(slog.DiscardHandler))
 	r := &remote{server: server.NewBgpServer(server.LoggerOption(l)), port: freePort(t)}
@@ -79,7 +79,7 @@ func (r *remote) said(event, _ string) {
 	}
 }
 
-func freePort(t *testing.T) uint16 {
+func freePort(t testing.TB) uint16 {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -24,11 +24,6 @@ const defaultConnect = 5 * time.Second
 // maxHops is what the other BGP speakers allow for a multi-hop session.
 const maxHops = 255
 
-// maxReceived is how many prefixes of one family a peer may send. The engine keeps what it receives
-// although nothing uses it; this bounds the memory. Our own routes, which come back from a
-// router that has other nodes as neighbours, must fit in.
-const maxReceived = 50_000
-
 // deferral is how long a restarting speaker waits for the peer's End-of-RIB before it sends its
 // own routes (RFC 4724 4.1). We choose no paths, so nothing is gained by waiting.
 const deferral = 1
@@ -83,7 +78,6 @@ func peerOf(p lb.Peer, address netip.Addr, restarting bool) *api.Peer {
 		if p.Carries(f) {
 			out.AfiSafis = append(out.AfiSafis, &api.AfiSafi{
 				Config:            &api.AfiSafiConfig{Family: familyOf(f), Enabled: true},
-				PrefixLimits:      &api.PrefixLimit{Family: familyOf(f), MaxPrefixes: maxReceived},
 				MpGracefulRestart: &api.MpGracefulRestart{Config: &api.MpGracefulRestartConfig{Enabled: p.GracefulRestart}},
 			})
 		}

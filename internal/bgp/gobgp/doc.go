@@ -11,5 +11,7 @@
 // and added connects after one to two seconds, one that fell back by itself after six or
 // more (slot.reconnect). Servers write process-wide variables when they start, so they are
 // started before there is traffic and then reused (pool). Next hops of the other family are
-// ours to choose (nexthop). Why a session ended is only in the log (engineLog).
+// ours to choose (nexthop). Why a session ended is only in the log (engineLog). Received routes are
+// kept as they came, whatever a policy says (importOwn), and its limit for them counts all of them
+// at every UPDATE (maxReceived).
 package gobgp

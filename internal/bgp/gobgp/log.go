@@ -39,7 +39,6 @@ const (
 	lineExpired      = "hold timer expired"
 	lineNotConnected = "failed to connect"
 	lineState        = "state changed"
-	lineLimit        = "prefix limit reached"
 )
 
 // dropped are lines that come once for every route, 10,000 at a time.
@@ -79,7 +78,7 @@ func (l *engineLog) write(level slog.Level, msg string, fields enginelog.Fields)
 // eventDetail puts the fields of a telling line into words.
 func eventDetail(msg string, fields enginelog.Fields) (string, bool) {
 	switch msg {
-	case lineUp, lineExpired, lineLimit:
+	case lineUp, lineExpired:
 		return "", true
 	case lineDown:
 		reason := fmt.Sprint(fields["Reason"])

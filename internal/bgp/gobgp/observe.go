@@ -44,6 +44,7 @@ func (s *slot) poll(sess *bgp.Session) bool {
 	if peer.State.SessionState != api.PeerState_ESTABLISHED {
 		return false
 	}
+	sess.Received = receivedOf(peer)
 	sess.ASN = peer.State.PeerAsn
 	sess.RouterID, _ = netip.ParseAddr(peer.State.RouterId)
 	if t := peer.Timers; t != nil && t.State != nil {
@@ -54,6 +55,21 @@ func (s *slot) poll(sess *bgp.Session) bool {
 		sess.Local = local.WithZone("")
 	}
 	return true
+}
+
+// maxReceived is how many prefixes a peer may send. The engine keeps every one, at some 600 bytes,
+// although nothing uses them; this bounds the memory. Our own routes, which come back from a
+// router that has other nodes as neighbours, must fit in. The engine's own limit is not used: it
+// counts all prefixes anew at every UPDATE.
+const maxReceived = 250_000
+
+// receivedOf is how many prefixes the engine keeps of those that the peer has sent.
+func receivedOf(peer *api.Peer) int {
+	n := uint64(0)
+	for _, f := range peer.AfiSafis {
+		n += f.GetState().GetReceived()
+	}
+	return int(n)
 }
 
 func messagesOf(m *api.Messages) bgp.Messages {

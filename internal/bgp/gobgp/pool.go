@@ -86,7 +86,7 @@ func (e *engine) start(b base) error {
 		return fmt.Errorf("start server with router ID %s: %w", b.routerID, err)
 	}
 	e.base = b
-	return nil
+	return importOwn(e.server) // a start forgets the policies
 }
 
 // stop closes the listener and forgets the paths.

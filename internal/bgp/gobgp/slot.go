@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"math"
 	"net/netip"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -183,18 +182,22 @@ func (s *slot) pass(ctx context.Context) bool {
 	if sess.Phase == bgp.Idle && s.have.Added {
 		sess.Phase = bgp.Connecting
 	}
-	s.explain(&sess, w.want.Peer)
+	s.explain(&sess, &w)
 	s.publish(sess, now)
 	return false
 }
 
-// explain says what only this side knows of a session that is not there.
-func (s *slot) explain(sess *bgp.Session, p lb.Peer) {
-	switch {
+// explain says what only this side knows of a session that is not there, or not for all routes.
+func (s *slot) explain(sess *bgp.Session, w *wish) {
+	switch p := w.want.Peer; {
 	case s.engine == nil && s.failure != nil:
 		sess.Reason, sess.Detail = bgp.SessionFailed, s.failure.Error()
 	case sess.Phase == bgp.Connecting && p.Passive() && sess.Reason == "":
 		sess.Detail = fmt.Sprintf("waiting for the peer to connect to port %d", p.ListenPort)
+	case sess.Reason == "":
+		if text := s.hops.lacking(w.want.Routes, localOf(sess, &p)); text != "" {
+			sess.Reason, sess.Detail = bgp.NoNextHop, text
+		}
 	}
 }
 
@@ -231,7 +234,7 @@ func (s *slot) decide(w wish, sess *bgp.Session, now time.Time) bgp.PeerWant {
 		s.setHops(hopsOf(&want.Peer, address))
 		s.hopsAt = now
 	}
-	want.Routes = s.sendable(want.Routes)
+	want.Routes = s.hops.sendable(want.Routes)
 	sess.Address = address
 	return want
 }
@@ -251,20 +254,6 @@ func (s *slot) setHops(h hops) {
 	}
 }
 
-// sendable are the routes for which there is a next hop.
-func (s *slot) sendable(routes []lb.Route) []lb.Route {
-	if s.hops.v4.IsValid() && s.hops.v6.IsValid() {
-		return routes
-	}
-	out := make([]lb.Route, 0, len(routes))
-	for _, r := range routes {
-		if s.hops.of(lb.FamilyOf(r.Prefix.Addr())).IsValid() {
-			out = append(out, r)
-		}
-	}
-	return out
-}
-
 // look reads the engine and what it has said, and reacts to a session that came up or fell.
 func (s *slot) look(w wish, now time.Time) bgp.Session {
 	prev := s.observe()
@@ -276,9 +265,6 @@ func (s *slot) look(w wish, now time.Time) bgp.Session {
 		sess.Reason, sess.Detail = prev.Reason, prev.Detail // until it succeeds
 	}
 	down := s.hear(w.lines, &sess)
-	if slices.ContainsFunc(w.lines, func(l line) bool { return l.event == lineLimit }) && s.have.Added {
-		s.refuse(bgp.TooManyRoutes, fmt.Sprintf("peer sends more than %d routes; filter them there, nothing uses them here", maxReceived), now.Add(floodFor))
-	}
 	if s.engine == nil || !s.have.Added {
 		s.wasUp = false
 		sess.Messages = s.base
@@ -329,19 +315,26 @@ func (s *slot) hear(lines []line, sess *bgp.Session) bool {
 
 // acceptable checks what only an established session shows, and blocks the peer otherwise.
 func (s *slot) acceptable(sess *bgp.Session, now time.Time) bool {
-	reason, detail := lb.Reason(""), ""
-	switch p := s.have.Peer; {
-	case p.Dynamic == lb.ExternalASN && sess.ASN == p.LocalAS():
-		reason, detail = bgp.ASNMismatch, fmt.Sprintf("peer has our own AS number %d, but must be external", sess.ASN)
-	case sess.HoldTime == 0:
-		// The engine gives every write the negotiated time, and none at all when that is 0.
-		reason, detail = bgp.HoldTimeZero, "peer offers a hold time of 0, which the engine cannot keep"
-	}
+	reason, detail, pause := objection(&s.have.Peer, sess)
 	if reason == "" {
 		return true
 	}
-	s.refuse(reason, detail, now.Add(blockFor))
+	s.refuse(reason, detail, now.Add(pause))
 	return false
+}
+
+// objection says why an established session cannot stay, and how long to wait for another.
+func objection(p *lb.Peer, sess *bgp.Session) (reason lb.Reason, detail string, pause time.Duration) {
+	switch {
+	case p.Dynamic == lb.ExternalASN && sess.ASN == p.LocalAS():
+		return bgp.ASNMismatch, fmt.Sprintf("peer has our own AS number %d, but must be external", sess.ASN), blockFor
+	case sess.HoldTime == 0:
+		// The engine gives every write the negotiated time, and none at all when that is 0.
+		return bgp.HoldTimeZero, "peer offers a hold time of 0, which the engine cannot keep", blockFor
+	case sess.Received > maxReceived:
+		return bgp.TooManyRoutes, fmt.Sprintf("peer sends more than %d routes; filter them there, nothing uses them here", maxReceived), floodFor
+	}
+	return "", "", 0
 }
 
 // refuse ends the session and has none with the peer for a while.
