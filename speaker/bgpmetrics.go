@@ -45,6 +45,7 @@ func newBGPMetrics(l *loop) *bgpMetrics {
 	gauge("session_up", "BGP session state (1 is up, 0 is down).", func(s *bgp.Session) float64 { return boolean(s.Phase == bgp.Established) })
 	gauge("announced_prefixes_total", "Number of prefixes announced in the session.", func(s *bgp.Session) float64 { return float64(s.Announced) })
 	gauge("pending_prefixes_total", "Number of prefixes that are still to be announced.", func(s *bgp.Session) float64 { return float64(s.Pending) })
+	gauge("received_prefixes_total", "Number of prefixes that the peer sends. None is used.", func(s *bgp.Session) float64 { return float64(s.Received) })
 	count("opens_sent", "open messages sent", func(c *bgp.Messages) uint64 { return c.OpensSent })
 	count("opens_received", "open messages received", func(c *bgp.Messages) uint64 { return c.OpensReceived })
 	count("notifications_sent", "notification messages sent", func(c *bgp.Messages) uint64 { return c.NotificationsSent })
@@ -91,10 +92,10 @@ func (m *bgpMetrics) Describe(ch chan<- *prometheus.Desc) {
 func (m *bgpMetrics) Collect(ch chan<- prometheus.Metric) {
 	seen := m.loop.bgp.Observe()
 	collect(ch, m.bgp, seen.Sessions, func(s *bgp.Session) [2]string {
-		return [2]string{sessionPeer(s), s.VRF}
+		return [2]string{sessionPeer(s), vrfLabel(s.VRF)}
 	})
 	collect(ch, m.bfd, seen.BFD, func(s *udp.Status) [2]string {
-		return [2]string{s.Target.Peer.WithZone("").String(), s.Target.VRF}
+		return [2]string{s.Target.Peer.WithZone("").String(), vrfLabel(s.Target.VRF)}
 	})
 }
 
@@ -122,6 +123,14 @@ func sessionPeer(s *bgp.Session) string {
 		port = lb.DefaultBGPPort
 	}
 	return netip.AddrPortFrom(s.Address.WithZone(""), port).String()
+}
+
+// vrfLabel is FRR's name for a VRF, and so MetalLB's: that of no VRF is "default".
+func vrfLabel(vrf string) string {
+	if vrf == "" {
+		return "default"
+	}
+	return vrf
 }
 
 func boolean(b bool) float64 {
