@@ -315,9 +315,7 @@ func TestBFDUnderLoad(t *testing.T) {
 	s := newSegment(t)
 	s.host("s", "192.0.2.1/24", "2001:db8::1/64")
 	s.host("r", "192.0.2.2/24", "2001:db8::2/64")
-	f := s.startFRR("r", bfdConfig("192.0.2.1")+bfdConfig("2001:db8::1"))
-	// A router has a processor of its own. FRR gets the next best thing, or its starvation is measured.
-	s.must("chrt", "--rr", "--pid", "1", fmt.Sprint(f.PID("bfdd")))
+	s.startFRR("r", bfdConfig("192.0.2.1")+bfdConfig("2001:db8::1"))
 	sp := s.startSpeaker("s")
 	sp.watch(bfdTarget("192.0.2.2", "192.0.2.1"), bfdTarget("2001:db8::2", "2001:db8::1"))
 	eventually(t, 5*time.Second, func() string {
