@@ -57,9 +57,10 @@ type Gap struct {
 	Open  bool      `json:"open"` // no answer came before it, or none after it
 }
 
-// firstAnswer is how long a watch waits for its first answer. A pod may have to start first, on a
-// machine that does much else.
-const firstAnswer = time.Minute
+// firstAnswer is how long a watch waits for its first answer. A pod may have to start first, and after
+// an outage of the API server kube-controller-manager and kube-proxy wait for up to a minute before
+// they look at it again.
+const firstAnswer = 3 * time.Minute
 
 // Watch asks target ("addr:port") from the client host every 10 ms by UDP, from before
 // event is called until settle after it has returned, and returns what the client saw.

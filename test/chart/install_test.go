@@ -163,10 +163,10 @@ func checkStatusObjects(t *testing.T, lab labctl.Lab) {
 	t.Helper()
 	err := labctl.Eventually(t.Context(), 30*time.Second, func(ctx context.Context) error {
 		out, err := lab.Kubectl(ctx, "get", "servicel2statuses,servicebgpstatuses,bgpsessionstates,configurationstates", "-A", "-o", "name")
-		if err != nil || strings.TrimSpace(out) != "" {
-			return fmt.Errorf("status objects left behind: %q (%v)", out, err)
+		if err == nil && strings.TrimSpace(out) != "" {
+			err = fmt.Errorf("status objects left behind: %q", out)
 		}
-		return nil
+		return err
 	})
 	if err != nil {
 		t.Error(err)
