@@ -25,6 +25,7 @@ func (l *loop) plan(s lb.Snapshot) (plan.Desired, lb.View) {
 			return desired, view
 		}
 		claims := slices.Concat(desired.Claims, l.patience.Due(desired, view, now))
+		claims = slices.DeleteFunc(claims, l.rivals.stepsBack)
 		news, again := l.members.Claim(claims)
 		if !news || round == claimRounds {
 			l.members.Use(desired.Recorded)

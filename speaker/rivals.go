@@ -44,6 +44,7 @@ type rivals struct {
 	speakers  map[members.MAC]string
 	seen      []l2.Rival
 	insisted  map[netip.Addr]time.Time
+	kept      plan.Kept
 	told      map[netip.Addr]string // the speaker that was logged last
 	yielded   []netip.Addr
 	again     *time.Timer
@@ -70,6 +71,7 @@ func (r *rivals) watch(ctx context.Context, s lb.Snapshot, v lb.View, d plan.Des
 	d = r.probe(d)
 	r.look(ctx)
 	if len(r.seen) == 0 && len(r.yielded) == 0 {
+		r.kept = plan.Kept{}
 		return d
 	}
 	r.settle(d.Self, s, v)
@@ -113,9 +115,11 @@ func (r *rivals) look(ctx context.Context) {
 func (r *rivals) settle(self string, s lb.Snapshot, v lb.View) {
 	now := r.wire.Now() // the rivals are seen by it
 	yield, insist := plan.Settle(self, s, v, r.nouns())
+	r.members.Insist(r.kept.Of(insist, v, r.nouns()))
 	if !slices.Equal(yield, r.yielded) {
 		r.yielded = yield
 		r.wire.Yield(yield)
+		r.kick() // what is claimed depends on it
 	}
 	for _, one := range r.seen {
 		if one.Node != "" && r.told[one.Addr] != one.Node {
@@ -140,6 +144,13 @@ func (r *rivals) settle(self string, s lb.Snapshot, v lb.View) {
 	if len(again) > 0 {
 		r.wire.Reannounce(again)
 	}
+}
+
+// stepsBack says whether an address is left to another speaker now. Nobody claims such a one: the
+// other one's claim would be overruled that may arrive before it counts as a member again.
+func (r *rivals) stepsBack(a netip.Addr) bool {
+	_, found := slices.BinarySearchFunc(r.yielded, a, netip.Addr.Compare)
+	return found
 }
 
 func (r *rivals) contested(a netip.Addr) bool {

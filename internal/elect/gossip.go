@@ -88,6 +88,17 @@ func (g *Gossip) Take(addrs []netip.Addr, node string, times int, now time.Time)
 	return news, again
 }
 
+// Insist claims addresses of a node anew, to be told a number of times: see Record.Insist. Who
+// owns them does not change by that, here.
+func (g *Gossip) Insist(addrs []netip.Addr, node string, times int) {
+	for _, a := range addrs {
+		if g.record.Insist(a, node) {
+			g.tell(a, times)
+			g.turn++
+		}
+	}
+}
+
 // wait notes that an address was taken, after it had waited before.
 func (g *Gossip) wait(a netip.Addr, before wait, now time.Time) {
 	if g.waits == nil {

@@ -277,3 +277,18 @@ func TestGossipAgrees(t *testing.T) {
 		}
 	}
 }
+
+func TestInsistingIsToldAndChangesNoOwner(t *testing.T) {
+	var g Gossip
+	addr := addresses(1)[0]
+	g.Take(addresses(1), "node-a", 0, time.Time{})
+	before, turn := g.Owners(), g.Turn()
+	g.Insist(addresses(1), "node-b", 2)
+	if g.Turn() != turn || g.Pending() != 0 {
+		t.Error("one who is not the owner has insisted")
+	}
+	g.Insist(addresses(1), "node-a", 2)
+	if g.Turn() == turn || g.Pending() != 1 || !maps.Equal(g.Owners(), before) || g.record.Claims()[addr].Term != 3 {
+		t.Errorf("claims %v, %d to tell", g.record.Claims(), g.Pending())
+	}
+}

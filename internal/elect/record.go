@@ -49,6 +49,14 @@ func (r *Record) Take(addr netip.Addr, node string) (Claim, bool) {
 	return c, r.Merge(addr, c)
 }
 
+// Insist claims an address of a node anew, because another node claimed it in a part of the
+// cluster that this record hears nothing from, and gave in. That part is one term ahead, so the
+// claim has two more. It says false when the node is not the owner of record.
+func (r *Record) Insist(addr netip.Addr, node string) bool {
+	have := r.claims[addr]
+	return have.Node == node && r.Merge(addr, Claim{Node: node, Term: have.Term + 2})
+}
+
 // Claims returns a copy of the whole record, for a speaker that has heard nothing yet.
 func (r *Record) Claims() map[netip.Addr]Claim { return maps.Clone(r.claims) }
 

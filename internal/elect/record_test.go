@@ -66,3 +66,26 @@ func TestNewerClaimWinsAndTheOwnerDoesNotClaimAgain(t *testing.T) {
 		t.Errorf("kept %v", r.Owners())
 	}
 }
+
+// The sides of a split cluster hear nothing of each other's claims. One that keeps an address,
+// though the other side has claimed it, is the owner of record when they do.
+func TestWhoInsistsIsTheOwnerWhenBothSidesHearEachOther(t *testing.T) {
+	addr := addresses(1)[0]
+	for _, keeper := range names(2) {
+		taker := names(2)[0]
+		if taker == keeper {
+			taker = names(2)[1]
+		}
+		var here, there Record
+		c, _ := here.Take(addr, keeper)
+		there.Merge(addr, c)
+		taken, _ := there.Take(addr, taker)
+		if here.Insist(addr, taker) || !here.Insist(addr, keeper) {
+			t.Fatalf("only %s, whom the record names, can insist", keeper)
+		}
+		kept := here.Claims()[addr]
+		if here.Merge(addr, taken) || !there.Merge(addr, kept) || there.Owners()[addr] != keeper {
+			t.Errorf("%+v against %+v: %v and %v", kept, taken, here.Owners(), there.Owners())
+		}
+	}
+}

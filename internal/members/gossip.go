@@ -73,6 +73,12 @@ func (g *gossip) take(addrs []netip.Addr, node string) (news bool, again time.Ti
 	return g.record.Take(addrs, node, g.times, time.Now())
 }
 
+func (g *gossip) insist(addrs []netip.Addr, node string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.record.Insist(addrs, node, g.times)
+}
+
 func (g *gossip) use(addrs []netip.Addr) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -186,6 +192,14 @@ func (m *Members) Claim(addrs []netip.Addr) (news bool, again time.Time) {
 		return false, time.Time{}
 	}
 	return m.gossip.take(addrs, m.config.Node)
+}
+
+// Insist claims addresses that are recorded as this node's anew, so that they stay here when the
+// gossip is back with those who claimed them meanwhile and gave in (elect.Record.Insist).
+func (m *Members) Insist(addrs []netip.Addr) {
+	if len(addrs) > 0 && !m.off() {
+		m.gossip.insist(addrs, m.config.Node)
+	}
 }
 
 // Use says which addresses, sorted, have a recorded owner; others are forgotten after a while.

@@ -135,6 +135,29 @@ func TestNobodyStepsBackForASpeakerThatItTalksToOrThatCannotOwn(t *testing.T) {
 	}
 }
 
+// What is kept against a speaker beyond the gossip is claimed anew, once for each such speaker.
+func TestWhatIsKeptIsClaimedAnewOnce(t *testing.T) {
+	a, b := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
+	against := func(addr netip.Addr, node string) lb.Rival { return lb.Rival{Addr: addr, Node: node} }
+	var k Kept
+	for i, step := range []struct {
+		insist []netip.Addr
+		rivals []lb.Rival
+		want   []netip.Addr
+	}{
+		{[]netip.Addr{a, b}, []lb.Rival{against(a, "node-x"), against(b, "node-b")}, []netip.Addr{a}}, // b: against a member
+		{[]netip.Addr{a, b}, []lb.Rival{against(a, "node-x"), against(b, "node-b")}, nil},
+		{[]netip.Addr{a}, []lb.Rival{against(a, "node-y")}, []netip.Addr{a}},
+		{nil, []lb.Rival{against(a, "node-x")}, nil}, // stepped back
+		{[]netip.Addr{a}, []lb.Rival{against(a, "")}, nil},
+		{[]netip.Addr{a}, []lb.Rival{against(a, "node-y")}, []netip.Addr{a}},
+	} {
+		if got := k.Of(step.insist, alive("node-a", "node-b"), step.rivals); !slices.Equal(got, step.want) {
+			t.Errorf("step %d: claims %v, want %v", i, got, step.want)
+		}
+	}
+}
+
 func TestOnlyWhatNobodyCanHaveAnnouncedIsNew(t *testing.T) {
 	const self = "node-a"
 	mine := func(addrs ...string) lb.Snapshot { // node-a alone may announce
