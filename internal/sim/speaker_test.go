@@ -5,12 +5,10 @@ package sim
 
 import (
 	"math"
-	"net/netip"
 	"slices"
 	"time"
 
 	"github.com/clarion-lb/clarion/internal/elect"
-	"github.com/clarion-lb/clarion/internal/l2"
 	"github.com/clarion-lb/clarion/internal/lb"
 	"github.com/clarion-lb/clarion/internal/plan"
 )
@@ -41,12 +39,14 @@ type speaker struct {
 	rested          time.Duration // not before this
 
 	guard *guard // nil when nobody watches anybody directly
+	wire  wire
 
 	facts   *lb.Snapshot // nil while the apiserver has not been read
 	planner plan.Planner
-	machine *l2.Machine
 	desired plan.Desired
 	seen    standing
+	// fences counts those so far, planned is how many there had been before the last plan.
+	fences, planned int
 }
 
 // message is a heartbeat.
@@ -67,32 +67,25 @@ func (s *speaker) start() {
 	if !w.apiDown {
 		facts = w.copyOfFacts()
 	}
-	m, err := l2.New(l2.Config{Seed: uint64(s.id)})
-	if err != nil {
-		w.fatalf("make machine: %v", err)
-	}
 	*s = speaker{
 		w: w, id: s.id, name: s.name, up: true, life: s.life, touched: true, started: w.now, ticked: w.now,
 		heard: make([]time.Duration, w.cfg.nodes), left: make([]bool, w.cfg.nodes),
-		facts: facts, machine: m,
+		facts: facts,
 	}
+	s.wire = newWire(s)
 	if w.cfg.watch {
 		s.guard = newGuard(s)
 	}
 	w.trace("node %d starts", s.id)
-	s.perform(m.SetLinks([]lb.Link{{Index: 1, Name: "eth0", HardwareAddr: s.mac(), Carrier: true, Broadcast: true, ARP: true,
-		Prefixes: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/16")}}}, w.clock()))
 	s.tick(s.life)
 }
-
-func (s *speaker) mac() l2.MAC { return l2.MAC{2, 0, 0, 0, byte(s.id >> 8), byte(s.id)} }
 
 // stop ends a life at once.
 func (s *speaker) stop() {
 	s.w.trace("node %d stops", s.id)
-	s.w.noteAnswers(s.id, nil, s.announced())
 	s.up, s.frozen, s.touched, s.deferred = false, false, true, nil
 	s.desired = plan.Desired{}
+	s.wire.book()
 }
 
 // leave says goodbye, hands over and ends a life.
@@ -128,8 +121,9 @@ func (s *speaker) whenRunning(life int, do func()) {
 // freeze stops the process as SIGSTOP does; what arrives waits in its sockets.
 func (s *speaker) freeze(d time.Duration) {
 	s.w.trace("node %d freezes for %s", s.id, d)
-	s.w.noteAnswers(s.id, nil, s.announced())
+	s.wire.freeze(d)
 	s.frozen, s.touched = true, true
+	s.wire.book()
 	life := s.life
 	s.w.after(d, func() {
 		if !s.up || s.life != life {
@@ -137,9 +131,9 @@ func (s *speaker) freeze(d time.Duration) {
 		}
 		s.w.trace("node %d thaws", s.id)
 		s.frozen = false
+		s.wire.thaw(d)
 		// Package members finds that time has passed and fences itself; so does this.
 		s.fence()
-		s.w.noteAnswers(s.id, s.announced(), nil)
 		s.replanIfChanged()
 		waiting := s.deferred
 		s.deferred = nil
@@ -150,11 +144,14 @@ func (s *speaker) freeze(d time.Duration) {
 }
 
 // fence is what package members does when this node may have lost its place.
-func (s *speaker) fence() { s.joined, s.started = false, s.w.now }
+func (s *speaker) fence() {
+	s.joined, s.started = false, s.w.now
+	s.fences++
+	s.wire.book()
+}
 
 // tick is the heartbeat.
 func (s *speaker) tick(life int) {
-	s.perform(s.machine.Tick(s.w.clock()))
 	s.replanIfChanged()
 	if len(s.desired.Back) > 0 { // their time may have come
 		s.replan()
@@ -223,15 +220,17 @@ func (s *speaker) message() *message {
 
 func (s *speaker) receive(m *message) {
 	joins := m.known && !s.joined
-	if st := s.standing(); joins || !st.alive.has(m.from) {
+	if joins || !s.isAlive(m.from) || s.guard != nil && s.guard.doubts(m.from) {
 		s.hear(m.state) // joining exchanges everything before the other counts as a member
 	}
 	s.heard[m.from], s.left[m.from] = s.w.now, m.leaving
+	s.wire.met(m.from)
 	if joins {
 		s.joined = true
 		for i := range s.w.speakers { // the peer says who else is there
 			if m.members.has(i) && i != s.id {
 				s.heard[i] = s.w.now
+				s.wire.met(i)
 			}
 		}
 	}
@@ -297,11 +296,12 @@ func (s *speaker) standing() standing {
 	known := s.joined || w.now-s.started >= w.cfg.grace
 	fenced := s.desired.Known && !known // it froze, and does not count itself until it is joined
 	st := standing{known: known || fenced, settled: s.options() && w.now-s.changed >= settled*w.cfg.interval}
+	dead := w.now - w.cfg.deadAfter()
 	for i := range w.speakers {
 		if s.guard != nil && s.guard.doubts(i) {
 			continue
 		}
-		if self := i == s.id; self && !fenced || !self && s.isAlive(i) {
+		if self := i == s.id; self && !fenced || !self && s.heard[i] > 0 && s.heard[i] >= dead {
 			st.alive.add(i)
 			if s.left[i] || self && s.leaving {
 				st.leaving.add(i)
@@ -382,23 +382,22 @@ func (s *speaker) apply(next plan.Desired) bool {
 	if !next.Known {
 		return false // I7: nothing changes
 	}
-	prev, before := s.desired, s.announced()
+	prev := s.desired
 	s.desired = next
 	s.checkOwnership()
-	if moved := plan.Handovers(prev, next); len(moved) > 0 {
-		s.perform(s.machine.Release(moved, s.w.clock()))
-	}
-	s.perform(s.machine.Set(next.L2, s.w.clock()))
-	after := s.announced()
-	s.w.noteAnswers(s.id, without(after, before), without(before, after))
+	s.wire.set(prev, next)
+	s.planned = s.fences
+	s.wire.book()
 	if s.guard != nil {
 		s.guard.set(next.Watch)
 	}
 	s.record.Use(next.Recorded, s.w.clock())
 	claims := slices.Concat(next.Claims, s.patience.Due(next, s.view(), s.w.clock()))
+	claims = slices.DeleteFunc(claims, s.wire.stepsBack)
 	changed, again := s.record.Take(claims, s.name, s.times(), s.w.clock())
 	if changed {
 		s.w.claims += len(claims)
+		s.w.trace("node %d claims %v", s.id, claims)
 	}
 	if !again.IsZero() {
 		s.later(again.Sub(s.w.clock()), s.kick)
@@ -408,52 +407,4 @@ func (s *speaker) apply(next plan.Desired) bool {
 		s.later(0, s.broadcast)
 	}
 	return changed
-}
-
-// announced are the addresses that the plan announces.
-func (s *speaker) announced() []netip.Addr {
-	var out []netip.Addr
-	for _, a := range s.desired.L2 {
-		out = append(out, a.Addr)
-	}
-	return out
-}
-
-func without(a, b []netip.Addr) []netip.Addr {
-	return slices.DeleteFunc(slices.Clone(a), func(x netip.Addr) bool {
-		_, found := slices.BinarySearchFunc(b, x, netip.Addr.Compare)
-		return found
-	})
-}
-
-// perform puts announcements on the wire.
-func (s *speaker) perform(actions []l2.Action) {
-	for _, a := range actions {
-		if a.Op != l2.SendARP || !a.Gratuitous {
-			continue
-		}
-		q := l2.Query{Kind: l2.ARPReply, Link: 1, EthSrc: a.MAC, EthDst: a.DstMAC, Sender: a.Addr, SenderMAC: a.MAC, Target: a.Dst}
-		if a.Request {
-			q.Kind = l2.ARPRequest
-		}
-		for _, peer := range s.w.speakers {
-			if peer != s {
-				s.w.send(&s.w.wire, s.id, peer.id, func() {
-					peer.whenRunning(peer.life, func() { peer.perform(peer.machine.Handle(q, s.w.clock())) })
-				})
-			}
-		}
-	}
-}
-
-// replies asks over the wire who has an address.
-func (s *speaker) replies(addr netip.Addr) bool {
-	if !s.up || s.frozen {
-		return false
-	}
-	client := l2.MAC{2, 9, 9, 9, 9, 9}
-	q := l2.Query{Kind: l2.ARPRequest, Link: 1, EthSrc: client, EthDst: l2.BroadcastMAC(), Sender: netip.MustParseAddr("10.0.255.1"), SenderMAC: client, Target: addr}
-	return slices.ContainsFunc(s.machine.Handle(q, s.w.clock()), func(a l2.Action) bool {
-		return a.Op == l2.SendARP && a.Addr == addr && a.DstMAC == client
-	})
 }

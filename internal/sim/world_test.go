@@ -33,6 +33,9 @@ type world struct {
 	traced   []string
 	// claims counts what speakers claimed, told the bytes of claims that all of them sent.
 	claims, told int
+	// ignored counts the client's questions that waited in a socket for too long, late those
+	// that were answered after a short wait.
+	ignored, late int
 }
 
 // config is what a seed is run with.
