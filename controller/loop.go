@@ -117,7 +117,7 @@ func (l *loop) input(objects cluster.Objects, s lb.Snapshot, now time.Time) allo
 func (l *loop) write(ctx context.Context, stored []*cluster.Packed, s lb.Snapshot, result *alloc.Result, now time.Time) {
 	l.releases.update(s.Services, result, l.services.InFlight)
 	changes, left := l.changes(s, result, complaints(stored), now)
-	byKey := copiesOf(stored, changes)
+	byKey := cluster.Find(stored, changes, func(c *change) lb.Key { return c.key })
 	room := l.services.Room()
 	var writes []kube.Write
 	for _, c := range changes {
@@ -206,23 +206,6 @@ func complaints(stored []*cluster.Packed) map[lb.Key]bool {
 		out[s.Key()] = true
 	}
 	return out
-}
-
-// copiesOf finds the copies of the Services that a pass looks into.
-func copiesOf(stored []*cluster.Packed, changes []change) map[lb.Key]*cluster.Packed {
-	byKey := make(map[lb.Key]*cluster.Packed, len(changes))
-	if len(changes) == 0 {
-		return byKey
-	}
-	for _, c := range changes {
-		byKey[c.key] = nil
-	}
-	for _, s := range stored {
-		if _, wanted := byKey[s.Key()]; wanted {
-			byKey[s.Key()] = s
-		}
-	}
-	return byKey
 }
 
 // landed returns what to do when the change has been stored. It must not hold on to the whole

@@ -254,7 +254,7 @@ func lead(t *testing.T, s *apiServer, copies sources) (g leading, stop func()) {
 	l := &loop{
 		log: log, kick: s.kick, sources: copies, services: services,
 		status:  kube.NewStatusWriter(log, kube.Clients{}, s.changed),
-		config:  kube.NewConfigWriter(log, nil, metav1.ObjectMeta{}),
+		config:  kube.NewConfigWriter(log, nil, metav1.ObjectMeta{}, kube.NewOwner(log, nil, "", "")),
 		notices: newNotices(log, events),
 		metrics: newMetrics(services, func() error { return nil }),
 	}

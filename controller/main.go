@@ -8,7 +8,6 @@ package main
 import (
 	"context"
 	"os"
-	"runtime/debug"
 
 	"github.com/clarion-lb/clarion/internal/cluster"
 	"github.com/clarion-lb/clarion/internal/daemon"
@@ -20,11 +19,6 @@ var version = "dev"
 
 // leaseName is the Lease that replicas compete for, in Clarion's namespace.
 const leaseName = "clarion-controller"
-
-// gcPercent is how much garbage may lie about, in per cent of what is in use. Go's 100 would
-// have memory pay for a copy of everything; collecting four times as often costs a tenth of a
-// millisecond for each address given in a cluster with 20,000 Services.
-const gcPercent = 25
 
 func main() { daemon.Main("controller", run) }
 
@@ -39,9 +33,6 @@ func run(ctx context.Context, args []string, getenv func(string) string) error {
 	}
 	for _, n := range notices {
 		log.Warn(n)
-	}
-	if getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
 	}
 	log.Info("starting", "version", version, "namespace", o.Namespace, "class", o.Class)
 	clients, err := kube.Connect(o.Kubeconfig, "clarion-controller/"+version)
@@ -74,11 +65,11 @@ func run(ctx context.Context, args []string, getenv func(string) string) error {
 	l := &loop{
 		log: log, kick: kick, sources: sources, services: services,
 		status:  kube.NewStatusWriter(log, clients, kicked),
-		config:  kube.NewOwnedConfigWriter(log, clients.V1beta1, kube.ControllerStateMeta(o.Namespace), owner),
+		config:  kube.NewConfigWriter(log, clients.V1beta1, kube.ControllerStateMeta(o.Namespace), owner),
 		notices: newNotices(log, events),
 		metrics: newMetrics(services, sources.Ready),
-		standby: standby{sources: sources},
 	}
+	l.standby = standby{sources: sources, compiler: &l.compiler}
 
 	g := daemon.NewGroup(ctx)
 	g.Go("watch", watcher.Run)

@@ -5,8 +5,10 @@ package main
 
 import (
 	"context"
+	"slices"
 	"time"
 
+	"github.com/clarion-lb/clarion/api/v1beta1"
 	"github.com/clarion-lb/clarion/internal/alloc"
 	"github.com/clarion-lb/clarion/internal/cluster"
 	"github.com/clarion-lb/clarion/internal/daemon"
@@ -19,7 +21,7 @@ const standbyLook = time.Second
 // the leader's death is then held back as the pools say.
 type standby struct {
 	sources  sources
-	compiler cluster.Compiler
+	compiler *cluster.Compiler // the loop's, which is then warm
 	notes    alloc.Standby
 }
 
@@ -48,6 +50,14 @@ func (s *standby) note(now time.Time) {
 	if !known {
 		return
 	}
+	if !slices.ContainsFunc(objects.Pools, holdsBack) {
+		s.notes.Note(nil, nil, now) // and nothing is compiled for it
+		return
+	}
 	snapshot, _ := s.compiler.Compile(objects)
 	s.notes.Note(snapshot.Pools, snapshot.Services, now)
+}
+
+func holdsBack(p *v1beta1.IPAddressPool) bool {
+	return p.Spec.ReservationTime != nil || p.Spec.CooldownTime != nil
 }

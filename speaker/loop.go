@@ -36,6 +36,7 @@ type loop struct {
 	nodes       *nodeWatch // nil without sessions between speakers
 	links       *link.Watcher
 	layer2      l2.Config
+	ports       atomic.Pointer[ports] // nil while the links are not known
 	rivals      *rivals
 	wire        *wire.Wire
 	bgp         *advertiser
@@ -111,8 +112,8 @@ func (l *loop) pass(ctx context.Context) {
 		return
 	}
 	l.wait("")
-	if links, known := l.links.Links(); known {
-		desired = plan.OnLinks(desired, links, l.usable(links))
+	if p := l.ports.Load(); p != nil {
+		desired = plan.OnLinks(desired, p.links, p.usable)
 	}
 	desired = l.rivals.watch(ctx, snapshot, view, desired)
 	l.apply(desired, view, objects.Services)
@@ -173,15 +174,7 @@ func (l *loop) tell(events []plan.Event, services []*cluster.Packed) {
 	if len(events) == 0 {
 		return
 	}
-	byKey := make(map[lb.Key]*cluster.Packed, len(events))
-	for _, e := range events {
-		byKey[e.Service] = nil
-	}
-	for _, s := range services {
-		if _, wanted := byKey[s.Key()]; wanted {
-			byKey[s.Key()] = s
-		}
-	}
+	byKey := cluster.Find(services, events, func(e *plan.Event) lb.Key { return e.Service })
 	for _, e := range events {
 		l.log.Info(e.Message, "service", e.Service, "reason", e.Reason)
 		svc := byKey[e.Service]

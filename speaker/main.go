@@ -15,7 +15,6 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -39,11 +38,6 @@ const (
 	handoverTimeout = time.Second
 )
 
-// gcPercent is how much garbage may lie about, in per cent of what is in use. Go's 100 would
-// have memory pay for a copy of everything: 195 MiB instead of 137 at a start with 10,000 routes, for
-// no less CPU time. In a flood of new Services the collector is a third of the CPU time.
-const gcPercent = 25
-
 func main() { daemon.Main("speaker", run) }
 
 func run(stop context.Context, args []string, getenv func(string) string) error {
@@ -57,9 +51,6 @@ func run(stop context.Context, args []string, getenv func(string) string) error 
 	}
 	for _, n := range notices {
 		log.Warn(n)
-	}
-	if getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
 	}
 	log.Info("starting", "version", version, "node", o.node, "namespace", o.Namespace, "class", o.Class)
 	p, err := assemble(o, log)
@@ -118,15 +109,14 @@ func assemble(o options, log *slog.Logger) (*program, error) {
 	}
 	l.links = link.New(log, func(links []lb.Link) {
 		l.wire.SetLinks(links)
-		l.tellInterfaces(links)
-		l.tellHardware(links)
+		l.note(links)
 		if bind := o.bind(); bind.IsValid() {
 			l.members.SetLinkUp(members.LinkUp(links, bind.Addr()))
 		}
 		l.bgp.kicked()
 		l.kicked()
 	})
-	l.config = kube.NewOwnedConfigWriter(log, clients.V1beta1, kube.SpeakerStateMeta(o.Namespace, o.node), owner)
+	l.config = kube.NewConfigWriter(log, clients.V1beta1, kube.SpeakerStateMeta(o.Namespace, o.node), owner)
 	l.events = kube.NewEvents(log, clients.Builtin.CoreV1(), kube.EventSource{Component: "metallb-speaker", Host: o.node})
 	return &program{options: o, log: log, watcher: watcher, owner: owner, reviewer: kube.NewReviewer(clients.Builtin), loop: l}, nil
 }

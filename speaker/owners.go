@@ -52,7 +52,14 @@ func (l *loop) lookAgain(now, other time.Time) {
 	}
 }
 
-// usable returns the interfaces on which this node could announce.
+// ports are the links of the node, and those of them on which it could announce.
+type ports struct {
+	links  []lb.Link
+	usable lb.Usable
+}
+
+// usable returns the interfaces on which this node could announce. It compiles what the user
+// excludes, so it is for news of the links and not for each pass.
 func (l *loop) usable(links []lb.Link) lb.Usable {
 	usable, err := l.layer2.Usable(links)
 	if err != nil { // the wire has refused the same configuration
@@ -61,21 +68,25 @@ func (l *loop) usable(links []lb.Link) lb.Usable {
 	return usable
 }
 
+// note keeps the links for the passes and tells the other speakers what changes with them.
+func (l *loop) note(links []lb.Link) {
+	l.ports.Store(&ports{links, l.usable(links)})
+	l.tellInterfaces()
+	l.tellHardware(links)
+}
+
 // inform notes that the cluster is known.
 func (l *loop) inform() {
-	if l.informed.Swap(true) {
-		return
-	}
-	if links, known := l.links.Links(); known {
-		l.tellInterfaces(links)
+	if !l.informed.Swap(true) {
+		l.tellInterfaces()
 	}
 }
 
 // tellInterfaces tells the other speakers on which interfaces this node could announce: on none
 // as long as it does not know the cluster. It may be a member by then, and the others would leave
 // addresses to it that it has never heard of.
-func (l *loop) tellInterfaces(links []lb.Link) {
-	if l.informed.Load() {
-		l.members.SetInterfaces(l.usable(links))
+func (l *loop) tellInterfaces() {
+	if p := l.ports.Load(); p != nil && l.informed.Load() {
+		l.members.SetInterfaces(p.usable)
 	}
 }

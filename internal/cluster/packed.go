@@ -143,6 +143,24 @@ func (p *Packed) Complains() bool {
 	return p.addressed && !p.told.Value().satisfied(lb.IPAllocated)
 }
 
+// Find returns the Services that the elements of a list are about, nil for a key without a Service. It
+// makes no map of all Services, of which there may be tens of thousands.
+func Find[E any](services []*Packed, list []E, key func(*E) lb.Key) map[lb.Key]*Packed {
+	found := make(map[lb.Key]*Packed, len(list))
+	for i := range list {
+		found[key(&list[i])] = nil
+	}
+	if len(found) == 0 {
+		return found
+	}
+	for _, s := range services {
+		if _, wanted := found[s.Key()]; wanted {
+			found[s.Key()] = s
+		}
+	}
+	return found
+}
+
 // Says reports whether the condition on the Service says what the verdict says, so that a
 // Service that has its addresses needs no write.
 func (p *Packed) Says(v Verdict) bool { return p.told.Value().saysSo(v) }

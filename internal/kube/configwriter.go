@@ -33,25 +33,17 @@ type ConfigWriter struct {
 	log    *slog.Logger
 	client rest.Interface
 	self   metav1.ObjectMeta
-	owner  *Owner // nil: as in self
+	owner  *Owner
 	wake   chan struct{}
 
 	mu     sync.Mutex
 	wanted *v1beta1.ConfigurationStateStatus // nil while nothing is known
 }
 
-// NewConfigWriter returns a writer for the object with the given metadata: name, namespace,
-// labels and the owning Pod.
-func NewConfigWriter(log *slog.Logger, client rest.Interface, self metav1.ObjectMeta) *ConfigWriter {
-	return &ConfigWriter{log: log, client: client, self: self, wake: make(chan struct{}, 1)}
-}
-
-// NewOwnedConfigWriter is NewConfigWriter for an object that vanishes with the Pod of this program.
-// Nothing is written before that is known.
-func NewOwnedConfigWriter(log *slog.Logger, client rest.Interface, self metav1.ObjectMeta, owner *Owner) *ConfigWriter {
-	w := NewConfigWriter(log, client, self)
-	w.owner = owner
-	return w
+// NewConfigWriter returns a writer for the object with the given name, namespace and labels, that
+// vanishes with the Pod of this program. Nothing is written before that is known.
+func NewConfigWriter(log *slog.Logger, client rest.Interface, self metav1.ObjectMeta, owner *Owner) *ConfigWriter {
+	return &ConfigWriter{log: log, client: client, self: self, owner: owner, wake: make(chan struct{}, 1)}
 }
 
 // Set says what the status shall be from now on. Setting the same again writes nothing.
@@ -67,11 +59,8 @@ func (w *ConfigWriter) Set(status v1beta1.ConfigurationStateStatus) {
 
 // Run writes until ctx ends.
 func (w *ConfigWriter) Run(ctx context.Context) error {
-	if w.owner != nil {
-		if w.owner.wait(ctx) != nil {
-			return nil
-		}
-		w.self.OwnerReferences = w.owner.references
+	if w.owner.wait(ctx) != nil {
+		return nil
 	}
 	for {
 		look := time.NewTimer(configLook + rand.N(configLook/2))
@@ -106,7 +95,9 @@ func (w *ConfigWriter) write(ctx context.Context) error {
 	var state v1beta1.ConfigurationState
 	err := w.request(w.client.Get()).Name(w.self.Name).Do(ctx).Into(&state)
 	if apierrors.IsNotFound(err) {
-		err = w.request(w.client.Post()).Body(&v1beta1.ConfigurationState{ObjectMeta: w.self}).Do(ctx).Into(&state)
+		self := w.self
+		self.OwnerReferences = w.owner.references
+		err = w.request(w.client.Post()).Body(&v1beta1.ConfigurationState{ObjectMeta: self}).Do(ctx).Into(&state)
 	}
 	if err != nil {
 		return fmt.Errorf("read or create: %w", err)
@@ -132,10 +123,10 @@ func (w *ConfigWriter) own(ctx context.Context, state *v1beta1.ConfigurationStat
 		labels = map[string]string{}
 	}
 	maps.Copy(labels, w.self.Labels) // others stay
-	if reflect.DeepEqual(state.OwnerReferences, w.self.OwnerReferences) && maps.Equal(labels, state.Labels) {
+	if reflect.DeepEqual(state.OwnerReferences, w.owner.references) && maps.Equal(labels, state.Labels) {
 		return nil
 	}
-	state.OwnerReferences, state.Labels = w.self.OwnerReferences, labels
+	state.OwnerReferences, state.Labels = w.owner.references, labels
 	if err := w.request(w.client.Put()).Name(w.self.Name).Body(state.DeepCopy()).Do(ctx).Into(state); err != nil {
 		return fmt.Errorf("update owner: %w", err)
 	}

@@ -119,7 +119,7 @@ func TestConfigurationStateIsThatOfThisPod(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			server := &stateServer{state: c.stored.DeepCopy()}
-			w := NewConfigWriter(slog.New(slog.DiscardHandler), server.client(t), of("new"))
+			w := NewConfigWriter(slog.New(slog.DiscardHandler), server.client(t), of("new"), ownedBy(of("new").OwnerReferences))
 			if err := w.write(t.Context()); err != nil || len(server.got) > 0 {
 				t.Errorf("with nothing known: requests %q, error %v", server.got, err)
 			}
@@ -149,7 +149,7 @@ func TestConfigurationStateThatWasDeletedComesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := &stateServer{}
 		ctx, cancel := context.WithCancel(t.Context())
-		w := NewConfigWriter(slog.New(slog.DiscardHandler), server.client(t), metav1.ObjectMeta{Namespace: "metallb-system", Name: "controller"})
+		w := NewConfigWriter(slog.New(slog.DiscardHandler), server.client(t), metav1.ObjectMeta{Namespace: "metallb-system", Name: "controller"}, ownedBy(nil))
 		done := make(chan error)
 		go func() { done <- w.Run(ctx) }()
 		time.Sleep(2 * configLook) // virtual

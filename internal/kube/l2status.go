@@ -6,17 +6,14 @@ package kube
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"reflect"
 	"slices"
 	"sync"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/rest"
 
 	"github.com/clarion-lb/clarion/api/v1beta1"
 	"github.com/clarion-lb/clarion/internal/daemon"
@@ -39,12 +36,11 @@ const l2StatusPause = time.Second
 
 // L2StatusWriter keeps one ServiceL2Status for each Service that this node announces.
 type L2StatusWriter struct {
-	log       *slog.Logger
-	client    rest.Interface
-	namespace string
-	owner     *Owner
-	stored    Store[*v1beta1.ServiceL2Status]
-	wake      chan struct{}
+	log    *slog.Logger
+	kind   objectKind
+	owner  *Owner
+	stored Store[*v1beta1.ServiceL2Status]
+	wake   chan struct{}
 
 	mu     sync.Mutex
 	wanted plan.Desired
@@ -54,7 +50,7 @@ type L2StatusWriter struct {
 // NewL2StatusWriter returns a writer of objects in the namespace, owned by this speaker's Pod.
 func NewL2StatusWriter(w *Watcher, c Clients, namespace string, owner *Owner, log *slog.Logger) (*L2StatusWriter, error) {
 	out := &L2StatusWriter{
-		log: log, client: c.V1beta1, namespace: namespace, owner: owner, wake: make(chan struct{}, 1),
+		log: log, kind: objectKind{c.V1beta1, namespace, l2StatusResource}, owner: owner, wake: make(chan struct{}, 1),
 	}
 	stored, err := Watch(w, Source[*v1beta1.ServiceL2Status]{
 		Client: c.V1beta1, Resource: l2StatusResource, Namespace: namespace,
@@ -114,63 +110,29 @@ func (w *L2StatusWriter) round(ctx context.Context) error {
 		errs = append(errs, w.put(ctx, s, stored[s.Name]))
 	}
 	for _, s := range plan.StaleL2Statuses(desired, view, existing) {
-		err := w.client.Delete().Namespace(w.namespace).Resource(l2StatusResource).Name(s.Name).Do(ctx).Error()
-		if err != nil && !apierrors.IsNotFound(err) {
-			errs = append(errs, fmt.Errorf("delete %s: %w", s.Name, err))
-		}
+		errs = append(errs, deleteObject(ctx, w.kind, s.Name))
 	}
 	return errors.Join(errs...)
 }
 
-// put makes one object right. Status is a subresource, so that takes two requests for a new object,
-// and for one whose owner was the Pod before this one.
+// put makes one object right.
 func (w *L2StatusWriter) put(ctx context.Context, s plan.L2Status, stored *v1beta1.ServiceL2Status) error {
-	status := renderL2Status(s)
-	if stored != nil {
-		keepTimes(stored.Status.Conditions, status.Conditions)
-	}
-	owned := stored != nil && reflect.DeepEqual(stored.OwnerReferences, w.owner.references)
-	if owned && sameL2Status(stored.Status, status) {
-		return nil
-	}
-	if stored != nil && !owned {
-		// The Pod before this one is gone, and what belongs to it goes with it.
-		next := *stored
-		next.OwnerReferences = w.owner.references
-		stored = &v1beta1.ServiceL2Status{}
-		err := w.client.Put().Namespace(w.namespace).Resource(l2StatusResource).Name(s.Name).Body(&next).Do(ctx).Into(stored)
-		switch {
-		case apierrors.IsNotFound(err):
-			stored = nil // it has gone already
-		case err != nil:
-			return ignoreConflict(fmt.Errorf("update owner of %s: %w", s.Name, err))
-		}
-	}
-	if stored == nil {
-		stored = &v1beta1.ServiceL2Status{}
-		err := w.client.Post().Namespace(w.namespace).Resource(l2StatusResource).Body(&v1beta1.ServiceL2Status{
-			ObjectMeta: metav1.ObjectMeta{
-				Namespace: w.namespace, Name: s.Name, OwnerReferences: w.owner.references,
-				Labels: map[string]string{
-					labelStatusNode: s.Node, labelStatusService: s.Service.Name, labelStatusNamespace: s.Service.Namespace,
-				},
+	want := &v1beta1.ServiceL2Status{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: w.kind.namespace, Name: s.Name, OwnerReferences: w.owner.references,
+			Labels: map[string]string{
+				labelStatusNode: s.Node, labelStatusService: s.Service.Name, labelStatusNamespace: s.Service.Namespace,
 			},
-		}).Do(ctx).Into(stored)
-		if apierrors.IsAlreadyExists(err) {
-			err = w.client.Get().Namespace(w.namespace).Resource(l2StatusResource).Name(s.Name).Do(ctx).Into(stored)
-		}
-		if err != nil {
-			return fmt.Errorf("create %s: %w", s.Name, err)
+		},
+		Status: renderL2Status(s),
+	}
+	if stored != nil {
+		keepTimes(stored.Status.Conditions, want.Status.Conditions)
+		if sameL2Status(stored.Status, want.Status) && reflect.DeepEqual(stored.OwnerReferences, want.OwnerReferences) {
+			return nil
 		}
 	}
-	out := *stored
-	out.Status = status
-	err := w.client.Put().Namespace(w.namespace).Resource(l2StatusResource).Name(s.Name).
-		SubResource("status").Body(&out).Do(ctx).Error()
-	if err != nil && !apierrors.IsConflict(err) { // on conflict our own copy is old, and right soon
-		return fmt.Errorf("update status of %s: %w", s.Name, err)
-	}
-	return nil
+	return putObject(ctx, w.kind, want, stored, stored != nil)
 }
 
 func renderL2Status(s plan.L2Status) v1beta1.ServiceL2StatusStatus {

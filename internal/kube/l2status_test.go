@@ -91,7 +91,7 @@ func TestStatusOfLayer2GetsANewOwner(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			server := &echoes{gone: c.gone}
 			w := &L2StatusWriter{
-				log: slog.New(slog.DiscardHandler), client: connect(t, server).V1beta1, namespace: "metallb-system", owner: ownedBy(of("new")),
+				log: slog.New(slog.DiscardHandler), kind: objectKind{connect(t, server).V1beta1, "metallb-system", l2StatusResource}, owner: ownedBy(of("new")),
 				stored: Store[*v1beta1.ServiceL2Status]{someCopies[*v1beta1.ServiceL2Status](c.stored)}, wanted: desired,
 			}
 			if err := w.round(t.Context()); err != nil {

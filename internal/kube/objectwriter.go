@@ -32,24 +32,33 @@ const objectGap = 5 * time.Millisecond
 // objectWriter keeps the status objects of one kind that this node writes. It looks at those with
 // the node's label only, so that a speaker does not watch what all the others write.
 type objectWriter[T cluster.Object] struct {
-	log      *slog.Logger
-	client   rest.Interface
-	resource string
-	meta     metav1.ObjectMeta // namespace and label of all objects
-	owner    *Owner
-	stored   Store[T]
-	same     func(a, b T) bool // compares what is reported
-	wake     chan struct{}
+	log    *slog.Logger
+	kind   objectKind
+	meta   metav1.ObjectMeta // namespace and label of all objects
+	owner  *Owner
+	stored Store[T]
+	same   func(a, b T) bool // compares what is reported
+	wake   chan struct{}
 
 	mu     sync.Mutex
 	wanted iter.Seq[T] // nil while nothing is known
+}
+
+// objectKind is where the status objects of one kind are.
+type objectKind struct {
+	client              rest.Interface
+	namespace, resource string // plural, lower case
+}
+
+func (k objectKind) request(r *rest.Request) *rest.Request {
+	return r.Namespace(k.namespace).Resource(k.resource)
 }
 
 // newObjectWriter returns a writer of objects of the node in the namespace, owned by this
 // speaker's Pod, that wants nothing yet.
 func newObjectWriter[T cluster.Object](w *Watcher, client rest.Interface, resource string, o Reporter, example T, same func(a, b T) bool) (*objectWriter[T], error) {
 	out := &objectWriter[T]{
-		log: o.Log, client: client, owner: o.Owner, resource: resource, same: same, wake: make(chan struct{}, 1),
+		log: o.Log, kind: objectKind{client, o.Namespace, resource}, owner: o.Owner, same: same, wake: make(chan struct{}, 1),
 		meta: metav1.ObjectMeta{
 			Namespace: o.Namespace, Labels: map[string]string{labelStatusNode: o.Node},
 		},
@@ -105,7 +114,7 @@ func (w *objectWriter[T]) Run(ctx context.Context) error {
 			return nil
 		}
 		if err := w.round(ctx); err != nil && ctx.Err() == nil {
-			w.log.Warn("write status objects; trying again", "resource", w.resource, "error", err)
+			w.log.Warn("write status objects; trying again", "resource", w.kind.resource, "error", err)
 			wake(w.wake)
 		}
 	}
@@ -131,26 +140,23 @@ func (w *objectWriter[T]) round(ctx context.Context) error {
 		if exists && w.same(s, o) && reflect.DeepEqual(s.GetOwnerReferences(), o.GetOwnerReferences()) {
 			continue
 		}
-		errs = append(errs, w.put(ctx, o, s, exists), daemon.Sleep(ctx, objectGap))
+		errs = append(errs, putObject(ctx, w.kind, o, s, exists), daemon.Sleep(ctx, objectGap))
 	}
 	for name := range stored {
-		err := w.request(w.client.Delete()).Name(name).Do(ctx).Error()
-		if err != nil && !apierrors.IsNotFound(err) {
-			errs = append(errs, fmt.Errorf("delete %s: %w", name, err))
-		}
+		errs = append(errs, deleteObject(ctx, w.kind, name))
 	}
 	return errors.Join(errs...)
 }
 
-// put makes one object right. Status is a subresource, so that takes two requests for a new
-// object, and for one whose owner was the Pod before this one.
-func (w *objectWriter[T]) put(ctx context.Context, want, stored T, exists bool) error {
+// putObject makes one status object right. Status is a subresource, so that takes two requests for a
+// new object, and for one whose owner was the Pod before this one.
+func putObject[T cluster.Object](ctx context.Context, k objectKind, want, stored T, exists bool) error {
 	name := want.GetName()
 	if !exists {
 		stored, _ = want.DeepCopyObject().(T)
-		err := w.request(w.client.Post()).Body(want).Do(ctx).Into(stored)
+		err := k.request(k.client.Post()).Body(want).Do(ctx).Into(stored)
 		if apierrors.IsAlreadyExists(err) {
-			err = w.request(w.client.Get()).Name(name).Do(ctx).Into(stored)
+			err = k.request(k.client.Get()).Name(name).Do(ctx).Into(stored)
 		}
 		if err != nil {
 			return fmt.Errorf("create %s: %w", name, err)
@@ -160,19 +166,28 @@ func (w *objectWriter[T]) put(ctx context.Context, want, stored T, exists bool) 
 	out.SetResourceVersion(stored.GetResourceVersion())
 	if !reflect.DeepEqual(stored.GetOwnerReferences(), want.GetOwnerReferences()) {
 		answer, _ := want.DeepCopyObject().(T)
-		if err := w.request(w.client.Put()).Name(name).Body(out).Do(ctx).Into(answer); err != nil {
+		err := k.request(k.client.Put()).Name(name).Body(out).Do(ctx).Into(answer)
+		switch {
+		case apierrors.IsNotFound(err) && exists: // what belongs to the Pod before goes with it
+			return putObject(ctx, k, want, stored, false)
+		case err != nil:
 			return ignoreConflict(fmt.Errorf("update owner of %s: %w", name, err))
 		}
 		out.SetResourceVersion(answer.GetResourceVersion())
 	}
-	if err := w.request(w.client.Put()).Name(name).SubResource("status").Body(out).Do(ctx).Error(); err != nil {
+	if err := k.request(k.client.Put()).Name(name).SubResource("status").Body(out).Do(ctx).Error(); err != nil {
 		return ignoreConflict(fmt.Errorf("update status of %s: %w", name, err))
 	}
 	return nil
 }
 
-func (w *objectWriter[T]) request(r *rest.Request) *rest.Request {
-	return r.Namespace(w.meta.Namespace).Resource(w.resource)
+// deleteObject deletes one, which may be gone already.
+func deleteObject(ctx context.Context, k objectKind, name string) error {
+	err := k.request(k.client.Delete()).Name(name).Do(ctx).Error()
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("delete %s: %w", name, err)
+	}
+	return nil
 }
 
 // ignoreConflict drops the error that says that our own copy is old: it will be right soon.

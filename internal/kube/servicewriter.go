@@ -227,8 +227,9 @@ func (w *ServiceWriter) write(parent context.Context, wr Write) {
 		w.overlay.drop(k)
 		w.backoff.Forget(k)
 	case errors.Is(err, errNotLeading), apierrors.IsConflict(err):
-		// Somebody may have given the address to another Service; or somebody changed the Service since it was read. The copy catches up within
-		// milliseconds and the next pass decides on what is there then.
+		// Somebody may have given the address to another Service, or has changed the Service since
+		// it was read. The copy catches up within milliseconds, and the next pass decides on what is
+		// there then.
 		w.overlay.drop(k)
 		w.retry(k)
 	case refused(err):

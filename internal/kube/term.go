@@ -10,8 +10,9 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
+
+	"github.com/clarion-lb/clarion/internal/boottime"
 )
 
 var (
@@ -54,19 +55,9 @@ const (
 )
 
 // NewTerm returns a Term that has not begun.
-func NewTerm() *Term { return newTerm(sinceBoot) }
+func NewTerm() *Term { return newTerm(boottime.Now) }
 
 func newTerm(clock func() time.Duration) *Term { return &Term{clock: clock} }
-
-// sinceBoot goes on while the machine is suspended, which Go's monotonic clock does not, and no
-// NTP step moves it, as one moves the wall clock.
-func sinceBoot() time.Duration {
-	var ts unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
-		panic("CLOCK_BOOTTIME: " + err.Error()) // exists since Linux 2.6.39
-	}
-	return time.Duration(ts.Nano())
-}
 
 // Holds says whether this process leads and no other one can lead yet.
 func (t *Term) Holds() bool {

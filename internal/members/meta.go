@@ -4,7 +4,6 @@
 package members
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 
@@ -40,7 +39,7 @@ func encodeMeta(own *lb.Usable, limit int) []byte {
 		return unknown
 	}
 	out := []byte{metaMark, metaVersion, byte(len(families) + 1)}
-	for _, n := range slices.SortedFunc(maps.Keys(families), cmp.Compare[string]) {
+	for _, n := range slices.Sorted(maps.Keys(families)) {
 		if len(n) > 255 {
 			return unknown
 		}

@@ -84,10 +84,17 @@ func (s *standing) view(awake bool) lb.View {
 // the probation at least: what the others found out while it was not listening may reach it
 // only after their first answers, and must not find it in office again.
 func (s *standing) fence(now time.Duration) {
+	if s.proof != starting {
+		s.until = max(s.until, now+s.probation)
+	}
+	s.oust(now)
+}
+
+// oust takes this node out of its own view. One that is only starting is not in it.
+func (s *standing) oust(now time.Duration) {
 	s.fences++
 	if s.proof != starting {
 		s.proof = fenced
-		s.until = max(s.until, now+s.probation)
 	}
 	s.book.reset(now, false)
 }
@@ -100,9 +107,7 @@ func (s *standing) accuse(now time.Duration) bool {
 	if s.proof == starting || s.left {
 		return false
 	}
-	s.fences++
-	s.proof = fenced
-	s.book.reset(now, false)
+	s.oust(now)
 	return true
 }
 

@@ -101,7 +101,7 @@ func (e *Explanation) Text() string {
 	case lb.NoSpeaker:
 		return "this node is not a live member of the cluster"
 	case lb.NoInterface:
-		return "no interface of this node that may announce the address has carrier"
+		return noCarrier
 	case lb.AnnounceFailed:
 		return e.failure()
 	default:
@@ -115,11 +115,13 @@ func (e *Explanation) failure() string {
 	case e.Absent:
 		return "none of the interfaces named by the L2Advertisements exists on this node"
 	case e.Addr.Is6():
-		return "no interface of this node that may announce the address has carrier and an IPv6 link-local address"
+		return noCarrier + " and an IPv6 link-local address"
 	default:
-		return "no interface of this node that may announce the address has carrier"
+		return noCarrier
 	}
 }
+
+const noCarrier = "no interface of this node that may announce the address has carrier"
 
 // announcedServices are the Services with at least one address announced here.
 func announcedServices(d Desired) map[lb.Key]bool {
