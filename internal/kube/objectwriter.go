@@ -66,11 +66,17 @@ func newObjectWriter[T cluster.Object](w *Watcher, client rest.Interface, resour
 	stored, err := Watch(w, Source[T]{
 		Client: client, Resource: resource, Namespace: o.Namespace, Labels: labelStatusNode + "=" + o.Node,
 		Example: example, Strip: stripReported[T](),
-		// An output: that it changed is no reason to plan anew. One that somebody deletes is written again.
-		Same: func(_, _ T) bool { return true }, Kick: func() { wake(out.wake) },
+		Same: sameOwner[T], Kick: func() { wake(out.wake) },
 	})
 	out.stored = stored
 	return out, err
+}
+
+// sameOwner says that a change of a status object needs no answer. They are an output, and mostly it is
+// our own writing that changes them; but one that somebody deletes is written again, and one that
+// belongs to nobody, as after a restore from a backup, would outlive the speaker.
+func sameOwner[T cluster.Object](a, b T) bool {
+	return reflect.DeepEqual(a.GetOwnerReferences(), b.GetOwnerReferences())
 }
 
 // Reporter is the speaker that reports.

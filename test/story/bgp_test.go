@@ -44,6 +44,7 @@ func TestBGP(t *testing.T) {
 		{"NodeDead", nodeDead},
 		{"RollingUpdate", rollingUpdate},
 		{"AttributesEdited", attributesEdited},
+		{"StatusOfNobody", statusOfNobody},
 		{"PeerThatCannotBe", peerThatCannotBe},
 		{"PasswordInASecret", passwordInASecret},
 		{"ManyChanges", manyChanges},

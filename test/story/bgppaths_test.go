@@ -173,3 +173,23 @@ func attributesEdited(t *testing.T, r bgpRouter) {
 		t.Errorf("sessions flapped: %v, before %v", after, before)
 	}
 }
+
+// statusOfNobody: status objects without an owner, as a backup restores them, belong to the speaker's
+// Pod again, so that they go when it does.
+func statusOfNobody(t *testing.T, r bgpRouter) {
+	ns := namespace(t)
+	apply(t, peerWith("router4", router4)+bgpPool("bgp", "203.0.113.0/24")+pool("near-bgp", "192.168.101.63/32"))
+	create(t, serviceFor(ns, "far", "web", "bgp")+serviceFor(ns, "near", "web", "near-bgp")+podOn(ns, "web", "n1"))
+	r.leads(t, host(t, address(t, ns, "far")), 1, 2, 3)
+	owner(t, address(t, ns, "near"))
+	for resource, labels := range map[string]string{
+		"servicel2statuses":  "metallb.io/service-name=near,metallb.io/service-namespace=" + ns,
+		"servicebgpstatuses": "metallb.io/service-name=far,metallb.io/service-namespace=" + ns,
+		"bgpsessionstates":   "metallb.io/bgp-peer=router4",
+	} {
+		selected := []string{"-n", "metallb-system", "get", resource, "-l", labels, "-o", "name"}
+		contains(t, "/", selected...)
+		objects := strings.Fields(kubectl(t, selected...))
+		disown(t, objects[0])()
+	}
+}

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/clarion-lb/clarion/internal/labctl"
 )
 
 // TestMistakesInConfigurationAreToldOnTheObject makes mistakes that neither the CRDs nor the
@@ -23,6 +25,8 @@ spec: {ipAddressPools: [mistaken], nodeSelectors: [{matchLabels: {rack: "%s"}}]}
 `
 	ns := namespace(t)
 	reader := scraper(t, ns)
+	// What is told next finds its owner again, too.
+	ofController, ofSpeaker := disown(t, "configurationstate/controller"), disown(t, "configurationstate/speaker-n1")
 	apply(t, pool("mistaken", "192.168.104.0/30")+fmt.Sprintf(toBeMended, "no label value!"))
 	// Equal ages are decided by name, so the order of these two is certain.
 	apply(t, `
@@ -59,6 +63,8 @@ spec: {myASN: 64500, peerASN: 64501, peerAddress: 192.168.100.250, nodeSelectors
 		contains(t, fmt.Sprintf("%s metallb-system/%s ", m.kind, m.name), state(`{.status.errorSummary}`)...)
 	}
 	contains(t, "Invalid", state(`{.status.result}`)...)
+	ofController()
+	ofSpeaker()
 	metric(t, reader, `clarion_config_problems{kind="BGPPeer"} 2`)
 	metric(t, reader, `metallb_k8s_client_config_stale_bool 0`)
 
@@ -126,4 +132,18 @@ func metric(t *testing.T, reader, want string) {
 		}
 		return fmt.Errorf("no controller of %q shows %q", ips, want)
 	})
+}
+
+// disown takes the owner from a status object, as restoring a backup does. The function it returns
+// waits until the object belongs to a Pod of the same name as before, so that it goes when that does.
+func disown(t *testing.T, object string) (found func()) {
+	t.Helper()
+	owner := []string{"-n", labctl.Namespace, "get", object, "-o", "jsonpath={.metadata.ownerReferences[*].name}"}
+	contains(t, "er-", owner...) // controller-... or speaker-...
+	before := kubectl(t, owner...)
+	kubectl(t, "-n", labctl.Namespace, "patch", object, "--type=merge", "-p", `{"metadata":{"ownerReferences":null}}`)
+	return func() {
+		t.Helper()
+		contains(t, before, owner...)
+	}
 }
