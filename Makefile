@@ -100,7 +100,7 @@ release: images manifests ## Everything of a release in dist/: images; in dist/r
 .PHONY: chart
 chart: ## Package the Helm chart into dist/
 	@mkdir -p $(DIST)
-	cd test/chart && go run ./package -version '$(VERSION)' -chart ../../charts/clarion -out $(DIST)
+	cd test/chart && go run ./package -version '$(VERSION)' -chart ../../charts/clarion -out $(abspath $(DIST))
 
 .PHONY: manifests
 manifests: release-tools ## Render the files that `kubectl apply -f` takes into dist/manifests/
@@ -130,7 +130,7 @@ chart-test: build manifests lab-bin deps ## Helm chart and manifests: lint, gold
 # A make of its own, because other targets want images and manifests elsewhere. It makes a whole
 # release, though for one platform, so that this is tried before there is one.
 .PHONY: test-node
-test-node: lab-bin helm-bin deps ## A release, and the single-file install of its images on nodes with a real kubelet and containerd
+test-node: lab-bin helm-bin deps ## A release, and its single-file install and chart on nodes with a real kubelet and containerd
 	$(MAKE) release DIST=$(BIN)/node PLATFORMS=linux/$$(go env GOARCH) DESKTOPS=
 	cd $(BIN)/node/release && sha256sum --check --quiet SHA256SUMS
 	go test -count=1 -timeout 10m -v ./test/node
