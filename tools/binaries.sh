@@ -16,6 +16,7 @@ shift 2
 export GOFLAGS=-trimpath GOEXPERIMENT=none GOFIPS140=off GOWORK=off CGO_ENABLED=0
 export GOAMD64=v1 GOARM64=v8.0 GOPPC64=power8
 
+# The Makefile says what the tag grpcnotrace is for.
 programs=(./controller ./speaker ./kubectl-clarion)
 
 for platform in "$@"; do
@@ -26,5 +27,5 @@ for platform in "$@"; do
 	mkdir -p "$folder"
 	echo "binaries: $platform" >&2
 	GOOS=$os GOARCH=$arch GOARM=${variant#v} \
-		go build -trimpath -buildvcs=false -ldflags "-s -w -buildid= -X main.version=$version" -o "$folder/" "${build[@]}"
+		go build -trimpath -tags grpcnotrace -buildvcs=false -ldflags "-s -w -buildid= -X main.version=$version" -o "$folder/" "${build[@]}"
 done

@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 
 status=0
 tools/generate.sh verify || status=1
-for module in . lab tools test/chart; do
+for module in . lab tools test/chart test/dns; do
 	if ! (cd "$module" && go mod tidy -diff); then
 		echo "go.mod or go.sum of $module are not tidy: run 'go mod tidy' there and commit the result" >&2
 		status=1

@@ -49,6 +49,24 @@ func linkOf(name string, carrier bool, prefixes []string) lb.Link {
 	return l
 }
 
+func TestLastResort(t *testing.T) {
+	own := lb.Route{Prefix: netip.MustParsePrefix("10.0.0.1/32"), LocalPref: 200, Communities: []lb.Community{{A: 70, B: 1}}}
+	external := PeerWant{Peer: lb.Peer{MyASN: 1, PeerASN: 2}, Routes: []lb.Route{own}}
+	internal := PeerWant{Peer: lb.Peer{MyASN: 1, PeerASN: 1}, Routes: []lb.Route{own}}
+	want := own
+	want.Communities = []lb.Community{{A: 70, B: 1}, lb.GracefulShutdown()}
+	if got := LastResort(external)[0]; !got.Equal(want) {
+		t.Errorf("to an external peer: %+v, want %+v", got, want)
+	}
+	want.LocalPref = leastPref
+	if got := LastResort(internal)[0]; !got.Equal(want) {
+		t.Errorf("to an internal peer: %+v, want %+v", got, want)
+	}
+	if before := external.Routes[0]; before.LocalPref != 200 || len(before.Communities) != 1 {
+		t.Errorf("the routes themselves are now %+v", before)
+	}
+}
+
 func TestOnlyPeersThatLoseRoutesAreWarned(t *testing.T) {
 	route := lb.Route{Prefix: netip.MustParsePrefix("192.0.2.1/32")}
 	want := Want{Peers: []PeerWant{

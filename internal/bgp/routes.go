@@ -160,16 +160,6 @@ func join(a, b lb.Route) lb.Route {
 	return a
 }
 
-// WithCommunity returns the routes with one more community, as the GRACEFUL_SHUTDOWN of RFC 8326
-// before a planned withdraw needs it.
-func WithCommunity(routes []lb.Route, c lb.Community) []lb.Route {
-	out := slices.Clone(routes)
-	for i := range out {
-		out[i].Communities = lb.SortedCommunities(append(slices.Clone(out[i].Communities), c))
-	}
-	return out
-}
-
 // RouterID chooses the BGP identifier of a node: its first IPv4 address, or a number made of its
 // name where it has none.
 func RouterID(node string, addrs []netip.Addr) netip.Addr {

@@ -198,14 +198,6 @@ func TestSelectDoesNotDependOnOrder(t *testing.T) {
 	}
 }
 
-func TestWithCommunityLeavesTheOriginalAlone(t *testing.T) {
-	routes := []lb.Route{{Prefix: netip.MustParsePrefix("10.0.0.1/32"), Communities: []lb.Community{{A: 70, B: 1}}}}
-	got := WithCommunity(routes, lb.GracefulShutdown())
-	if len(routes[0].Communities) != 1 || len(got[0].Communities) != 2 || got[0].Communities[1] != lb.GracefulShutdown() {
-		t.Errorf("before %v, after %v", routes, got)
-	}
-}
-
 func TestRouterID(t *testing.T) {
 	a := netip.MustParseAddr
 	if got := RouterID("n", []netip.Addr{a("::1"), a("127.0.0.1"), a("169.254.0.1"), a("10.0.0.9")}); got != a("10.0.0.9") {

@@ -9,13 +9,30 @@ import (
 	"github.com/clarion-lb/clarion/internal/lb"
 )
 
-// ShuttingDown returns the wish with the community GRACEFUL_SHUTDOWN on all routes (RFC 8326),
-// except those of peers that keep routes over a restart.
+// leastPref is the lowest local preference that is sent: 0, which RFC 8326 recommends, means none here.
+const leastPref = 1
+
+// LastResort returns the routes of a peer that it shall use only where nobody else has any: with the
+// community GRACEFUL_SHUTDOWN (RFC 8326). External peers lower their preference because of it. Internal
+// ones take the preference of whoever sends the route, so that is lowered as well.
+func LastResort(w PeerWant) []lb.Route {
+	out := slices.Clone(w.Routes)
+	for i := range out {
+		r := &out[i]
+		r.Communities = lb.SortedCommunities(append(slices.Clone(r.Communities), lb.GracefulShutdown()))
+		if w.Peer.Internal() {
+			r.LocalPref = leastPref
+		}
+	}
+	return out
+}
+
+// ShuttingDown returns the wish with all routes as a last resort, except those of peers that keep routes over a restart.
 func ShuttingDown(want Want, restart bool) Want {
 	out := Want{Peers: slices.Clone(want.Peers)}
 	for i := range out.Peers {
 		if w := &out.Peers[i]; !restart || !w.Peer.GracefulRestart {
-			w.Routes = WithCommunity(w.Routes, lb.GracefulShutdown())
+			w.Routes = LastResort(*w)
 		}
 	}
 	return out

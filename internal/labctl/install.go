@@ -52,19 +52,24 @@ func (l Lab) Ready(ctx context.Context) error {
 	return nil
 }
 
-// Eventually calls check until it returns nil, and returns its last error when the time is up.
+// Eventually calls check until it returns nil. When the time is up it returns what check said last, and
+// not what became of a check in the middle of which that happened.
 func Eventually(ctx context.Context, limit time.Duration, check func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	const between = 50 * time.Millisecond
+	var last error
 	for {
 		err := check(ctx)
 		if err == nil {
 			return nil
 		}
+		if last == nil || ctx.Err() == nil {
+			last = err
+		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("not within %s: %w", limit, err)
+			return fmt.Errorf("not within %s: %w", limit, last)
 		case <-time.After(between):
 		}
 	}

@@ -42,8 +42,8 @@ type Advertised struct {
 // with other speakers, so the membership plays no part. Slices of the result may share
 // memory with the snapshot, so nobody may change them.
 //
-// A node that was ordered to leave goes on advertising, with the community GRACEFUL_SHUTDOWN
-// (RFC 8326): its peers use it only where nobody else is left.
+// A node that was ordered to leave goes on advertising, as a last resort: its peers use it only where
+// nobody else is left.
 func BGPForNode(self string, s lb.Snapshot) BGP {
 	if missing := clusterUnknown(s); missing != "" {
 		return BGP{Self: self, Waiting: missing}
@@ -85,7 +85,7 @@ func BGPForNode(self string, s lb.Snapshot) BGP {
 	}
 	if d.Leaving = node.Leaving; d.Leaving {
 		for i := range d.Peers {
-			d.Peers[i].Routes = bgp.WithCommunity(d.Peers[i].Routes, lb.GracefulShutdown())
+			d.Peers[i].Routes = bgp.LastResort(d.Peers[i])
 		}
 	}
 	return d

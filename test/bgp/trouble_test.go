@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/clarion-lb/clarion/internal/bgp"
+	"github.com/clarion-lb/clarion/internal/labctl/badpeer"
 	"github.com/clarion-lb/clarion/internal/lb"
 )
 
@@ -226,22 +227,15 @@ func TestRouteOfAnotherNode(t *testing.T) {
 func TestBadPeers(t *testing.T) {
 	s, f, sp := pair(t, bgpConfig(theirASN, "neighbor 192.0.2.1 remote-as 64512", "4 neighbor 192.0.2.1 activate"))
 	s.host("b", "192.0.2.66/24")
-	for port, script := range map[int]string{
-		1001: "sleep 1000",                                                                                                                                                            // accepts and says nothing
-		1002: "head -c 4000 /dev/urandom; sleep 1",                                                                                                                                    // garbage
-		1003: "printf '\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\000\\035\\001\\004\\374\\001\\000\\000\\300\\000\\002\\102\\000'; sleep 0.2", // OPEN, then hangs up
-		1004: "true",                                                                                                                                                                  // hangs up at once
-		1006: "printf '\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\000\\035\\001\\004\\374\\001\\000\\132\\300\\000\\002\\102\\000" +
-			"\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\000\\023\\004'; sleep 0.3", // OPEN and KEEPALIVE: a session that ends again and again
-		1005: "printf '\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\000\\002\\001'; sleep 1", // length below the header's
-	} {
-		s.start("b", nil, "perl", "-MIO::Socket::INET", "-e", fmt.Sprintf(
-			`$s=IO::Socket::INET->new(LocalPort=>%d,Listen=>9,ReuseAddr=>1) or die; while($c=$s->accept){ if(!fork){ open(STDOUT,">&",$c); exec("sh","-c",q(%s)) } close $c; waitpid(-1,1) }`, port, script))
+	stop, err := badpeer.Start(s.ns("b"))
+	if err != nil {
+		t.Fatal(err)
 	}
-	s.in("b", "nft", "add table ip f; add chain ip f in { type filter hook input priority 0; }; add rule ip f in tcp dport 1007 drop")
+	t.Cleanup(stop)
+	name := func(port int) string { return fmt.Sprint("bad", port) }
 	want := []bgp.PeerWant{with(peer(theirs4, nil), "10.0.0.1/32")}
-	for port := 1000; port < 1008; port++ { // 1000 is closed, 1007 does not even refuse
-		want = append(want, with(peer("192.0.2.66", func(p *lb.Peer) { p.Name, p.Port = fmt.Sprint("bad", port), uint16(port) }), "10.0.0.1/32"))
+	for _, port := range badpeer.Ports() {
+		want = append(want, with(peer("192.0.2.66", func(p *lb.Peer) { p.Name, p.Port = name(port), uint16(port) }), "10.0.0.1/32"))
 	}
 	sp.route(want...)
 	up(t, sp, 8*time.Second)
@@ -259,7 +253,7 @@ func TestBadPeers(t *testing.T) {
 		t.Errorf("the good peer saw %d sessions", sessions)
 	}
 	eventually(t, 15*time.Second, func() string {
-		if n := sp.state("bad1006").Ups; n < 3 {
+		if n := sp.state(name(badpeer.Flapping)).Ups; n < 3 {
 			return fmt.Sprintf("the flapping peer has had %d sessions", n)
 		}
 		return ""
@@ -270,10 +264,10 @@ func TestBadPeers(t *testing.T) {
 	for _, w := range want[1:] {
 		st := sp.state(w.Peer.Name)
 		t.Logf("%s: %s %s %s", w.Peer.Name, st.Phase, st.Reason, st.Detail)
-		if w.Peer.Name == "bad1006" {
+		if w.Peer.Name == name(badpeer.Flapping) {
 			continue
 		}
-		if st.Phase == bgp.Established || st.Reason == "" && w.Peer.Name != "bad1001" {
+		if st.Phase == bgp.Established || st.Reason == "" && w.Peer.Name != name(badpeer.Silent) {
 			t.Errorf("%s: %s without reason", w.Peer.Name, st.Phase)
 		}
 	}

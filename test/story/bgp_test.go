@@ -32,7 +32,7 @@ type bgpRouter struct {
 // TestBGP has the stories of BGP, all on one router.
 func TestBGP(t *testing.T) {
 	r := startRouter(t)
-	apply(t, fast) // for all, because no profile may go before the peers that name it
+	applyProfile(t, fast)
 	for _, s := range []struct {
 		name string
 		tell func(*testing.T, bgpRouter)
@@ -46,6 +46,7 @@ func TestBGP(t *testing.T) {
 		{"AttributesEdited", attributesEdited},
 		{"StatusOfNobody", statusOfNobody},
 		{"PeerThatCannotBe", peerThatCannotBe},
+		{"PeersThatMisbehave", peersThatMisbehave},
 		{"PasswordInASecret", passwordInASecret},
 		{"ManyChanges", manyChanges},
 	} {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/clarion-lb/clarion/internal/labctl"
+	"github.com/clarion-lb/clarion/internal/labctl/badpeer"
 	"github.com/clarion-lb/clarion/internal/labctl/frr"
 )
 
@@ -155,14 +156,7 @@ func rollingUpdate(t *testing.T, r bgpRouter) {
 // peerThatCannotBe: a peer with the wrong password or AS number costs neither the session with a good
 // one nor anything of layer 2, and is told of.
 func peerThatCannotBe(t *testing.T, r bgpRouter) {
-	ns := namespace(t)
-	apply(t, peerWith("router4", router4)+pool("l2", "192.168.101.50-192.168.101.59"))
-	addr := onEveryNode(t, ns)
-	create(t, serviceFor(ns, "near", "web", "l2"))
-	near := address(t, ns, "near")
-	r.leads(t, addr, 1, 2, 3)
-	before, held := r.sessions(t), r.unchanged(t, addr)
-	first := owner(t, near)
+	undisturbed := r.goodNeighbourhood(t)
 	for _, bad := range []struct{ name, manifest, told string }{
 		{"wrong password", peerWith("bad", router6, "password: wrong"), "timeout"},
 		{"wrong ASN", strings.Replace(peerWith("bad", router6), fmt.Sprint(routerASN), "64999", 1), "64513"},
@@ -171,8 +165,56 @@ func peerThatCannotBe(t *testing.T, r bgpRouter) {
 		if err := lab.Apply(t.Context(), bad.manifest); err != nil {
 			t.Fatal(err)
 		}
+		undisturbed(2 * time.Second)
+		r.told(t, bad.told)
+		kubectl(t, "-n", "metallb-system", "delete", "bgppeer", "bad")
+	}
+}
+
+// peersThatMisbehave: neighbours that say nothing, talk garbage, or come and go disturb neither the
+// session with a good one nor anything of layer 2, and each one's state is shown.
+func peersThatMisbehave(t *testing.T, r bgpRouter) {
+	stop, err := badpeer.Start(lab.Netns("router"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(stop)
+	undisturbed := r.goodNeighbourhood(t)
+	var bad strings.Builder
+	for _, port := range badpeer.Ports() {
+		bad.WriteString(peerWith(fmt.Sprint("bad-", port), router4, fmt.Sprint("peerPort: ", port), "connectTime: 1s"))
+	}
+	apply(t, bad.String())
+	undisturbed(10 * time.Second)
+	for _, port := range badpeer.Ports() {
+		eventually(t, func(ctx context.Context) error {
+			out, err := lab.Kubectl(ctx, "-n", labctl.Namespace, "get", "bgpsessionstates", "-l", fmt.Sprint("metallb.io/bgp-peer=bad-", port),
+				"-o", `jsonpath={range .items[*]}{.status.bgpStatus}{"\n"}{end}`)
+			if err == nil && (strings.Count(out, "\n") != nodeCount || port != badpeer.Flapping && strings.Contains(out, "Established")) {
+				err = fmt.Errorf("states of the sessions with port %d: %q", port, out)
+			}
+			return err
+		})
+	}
+}
+
+// goodNeighbourhood has a Service announced with BGP and one with layer 2. The function that it
+// returns asks both for some time, and fails the test when an answer is missing, when a session with
+// the router flapped or its routes changed, or when the address of layer 2 moved.
+func (r bgpRouter) goodNeighbourhood(t *testing.T) (undisturbed func(time.Duration)) {
+	t.Helper()
+	ns := namespace(t)
+	apply(t, peerWith("router4", router4)+pool("l2", "192.168.101.50-192.168.101.59"))
+	addr := onEveryNode(t, ns)
+	create(t, serviceFor(ns, "near", "web", "l2"))
+	near := address(t, ns, "near")
+	r.leads(t, addr, 1, 2, 3)
+	before, first := r.sessions(t), owner(t, near)
+	return func(d time.Duration) {
+		t.Helper()
+		held := r.unchanged(t, addr)
 		o, err := lab.Watch(t.Context(), near+":8090", 0, func() error {
-			o, err := lab.Watch(t.Context(), web(addr), 2*time.Second, func() error { return nil })
+			o, err := lab.Watch(t.Context(), web(addr), d, func() error { return nil })
 			quiet(t, o)
 			return err
 		})
@@ -180,18 +222,16 @@ func peerThatCannotBe(t *testing.T, r bgpRouter) {
 			t.Fatal(err)
 		}
 		quiet(t, o)
-		r.told(t, bad.told)
-		kubectl(t, "-n", "metallb-system", "delete", "bgppeer", "bad")
-	}
-	held()
-	after := r.sessions(t)
-	for n := range nodeCount {
-		if a := frr.NodeAddress(n+1, false).String(); after[a] != before[a] {
-			t.Errorf("the good session with %s flapped: %d, before %d", a, after[a], before[a])
+		held()
+		after := r.sessions(t)
+		for n := range nodeCount {
+			if a := frr.NodeAddress(n+1, false).String(); after[a] != before[a] {
+				t.Errorf("the good session with %s flapped: %d, before %d", a, after[a], before[a])
+			}
 		}
-	}
-	if now := owner(t, near); now != first {
-		t.Errorf("%s moved from %s to %s", near, first, now)
+		if now := owner(t, near); now != first {
+			t.Errorf("%s moved from %s to %s", near, first, now)
+		}
 	}
 }
 

@@ -226,6 +226,40 @@ func TestControllerStopsAndGoesOnWhileAnotherLeads(t *testing.T) {
 	l.stored(t, client, ns)
 }
 
+// TestReservationOutlivesTheLeader: a leader that dies before it has written down that a Service went
+// takes the reservation with it, unless the standby knows who had the address. The Service comes back
+// to its address, and nobody else gets it meanwhile.
+func TestReservationOutlivesTheLeader(t *testing.T) {
+	const addr = "198.18.100.1"
+	client := connect(t)
+	ns := namespace(t)
+	apply(t, strings.Replace(pool("outlives", addr+"-"+addr), "spec: {autoAssign: false,", "spec: {autoAssign: false, reservationTime: 1h,", 1))
+	t.Cleanup(func() {
+		kubectl(t, "-n", labctl.Namespace, "rollout", "status", "deployment/controller", "--timeout=60s")
+	})
+	kubectl(t, "-n", labctl.Namespace, "rollout", "status", "deployment/controller", "--timeout=60s")
+	first := serviceFor(ns, "first", "none", "outlives")
+	create(t, first)
+	if got := address(t, ns, "first"); got != addr {
+		t.Fatalf("the address is %s, want %s", got, addr)
+	}
+	// A standby takes notes every 10 s, and a successor starts from the second last ones.
+	time.Sleep(22 * time.Second)
+
+	was := leader(t, client)
+	was.signal(t, syscall.SIGSTOP) // it must not see what comes
+	kubectl(t, "-n", ns, "delete", "service", "first")
+	create(t, serviceFor(ns, "rival", "none", "outlives"))
+	was.kill(t)
+	leader(t, client, was.pod)
+	was.bury(t, client)
+	waits(t, ns, "rival", ns+"/first")
+	create(t, first)
+	if got := address(t, ns, "first"); got != addr {
+		t.Errorf("the Service came back, with %s instead of %s", got, addr)
+	}
+}
+
 // TestConfigurationStateIsTakenOverFromThePodBefore: the garbage collector deletes what belongs to a
 // Pod that is gone.
 func TestConfigurationStateIsTakenOverFromThePodBefore(t *testing.T) {

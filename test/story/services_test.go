@@ -139,7 +139,8 @@ kind: Service
 metadata: {name: foreign, namespace: %[1]s}
 spec: {type: LoadBalancer, loadBalancerClass: example.org/other, selector: {app: web}, ports: [{port: 8082, targetPort: 80}]}
 `, ns))
-	const others = 5
+	server := startDNS(t, ns)
+	const others = 6 // with that of the DNS
 	state := func() string {
 		out := kubectl(t, "-n", ns, "get", "services", "-l", "!mine", "-o",
 			`jsonpath={range .items[*]}{.metadata.name} {.metadata.resourceVersion} {.status}{"\n"}{end}`)
@@ -165,8 +166,9 @@ spec: {type: LoadBalancer, loadBalancerClass: example.org/other, selector: {app:
 			t.Errorf("event at a Service that is not ours: %s", line)
 		}
 	}
-	// Inside the cluster the Service is what it was.
+	// Inside the cluster the Service is what it was, by address and by name.
 	cluster := kubectl(t, "-n", ns, "get", "service", "mine", "-o", "jsonpath={.spec.clusterIP}")
+	resolves(t, server, "n2", fmt.Sprintf("mine.%s.svc.cluster.local", ns), cluster)
 	eventually(t, func(ctx context.Context) error {
 		_, err := get(ctx, "n2", cluster+":8082")
 		return err

@@ -35,6 +35,13 @@ type Attributes struct {
 	Community         struct{ String string }
 	LargeCommunity    struct{ String string }
 	ExtendedCommunity struct{ String string }
+	Peer              PathPeer
+}
+
+// PathPeer is the neighbour that a path is from.
+type PathPeer struct {
+	ID        string `json:"peerId"`    // its address
+	Interface string `json:"interface"` // of an unnumbered one
 }
 
 // Attributes returns the paths of a prefix with all that FRR knows of them.
@@ -51,6 +58,8 @@ type Neighbor struct {
 		UpdatesRecv int
 		OpensRecv   int
 	}
+	RouterID               string `json:"remoteRouterId"`
+	HoldTime               int    `json:"bgpTimerHoldTimeMsecs"` // agreed on
 	ConnectionsEstablished int
 	ConnectionsDropped     int
 	LastResetDueTo         string
