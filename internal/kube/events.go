@@ -46,7 +46,6 @@ const (
 // client-go's correlator. Its recorder is not used, because it drops what does not fit in a queue
 // of a thousand, and holds all events for ten seconds when the API server does not answer one.
 type Events struct {
-	source  EventSource
 	writers [eventWriters]*eventWriter
 }
 
@@ -61,11 +60,11 @@ func NewEvents(log *slog.Logger, client typedcorev1.EventsGetter, source EventSo
 	if source.Busy == nil {
 		source.Busy = func() bool { return false }
 	}
-	e := &Events{source: source}
+	e := &Events{}
 	for i := range e.writers {
 		sink := &typedcorev1.EventSinkImpl{Interface: client.Events("")}
 		e.writers[i] = &eventWriter{
-			log: log, sink: sink, busy: source.Busy, wake: make(chan struct{}, 1),
+			log: log, sink: sink, source: &source, wake: make(chan struct{}, 1),
 			correlator: record.NewEventCorrelatorWithOptions(record.CorrelatorOptions{LRUCacheSize: eventMemory}),
 		}
 	}
@@ -74,19 +73,31 @@ func NewEvents(log *slog.Logger, client typedcorev1.EventsGetter, source EventSo
 
 // Event reports something that happened to an object. The type is Normal or Warning.
 func (e *Events) Event(object *corev1.ObjectReference, eventType, reason, message string) {
-	now := metav1.Now()
-	namespace := object.Namespace
+	e.writerOf(object).put(happening{object, metav1.Now(), eventType, reason, message})
+}
+
+// happening is an event that waits to be sent, in a fifth of the memory: after a start with 20,000
+// Services as many may wait.
+type happening struct {
+	object                     *corev1.ObjectReference
+	at                         metav1.Time
+	eventType, reason, message string
+}
+
+// event returns what is sent, signed by the source.
+func (h *happening) event(source *EventSource) *corev1.Event {
+	namespace := h.object.Namespace
 	if namespace == "" {
 		namespace = metav1.NamespaceDefault
 	}
-	e.writerOf(object).put(&corev1.Event{
-		ObjectMeta:     metav1.ObjectMeta{Namespace: namespace, Name: util.GenerateEventName(object.Name, now.UnixNano())},
-		InvolvedObject: *object,
-		Type:           eventType, Reason: reason, Message: message,
-		Source:              corev1.EventSource{Component: e.source.Component, Host: e.source.Host},
-		ReportingController: e.source.Component, ReportingInstance: e.source.Host,
-		FirstTimestamp: now, LastTimestamp: now, Count: 1,
-	})
+	return &corev1.Event{
+		ObjectMeta:     metav1.ObjectMeta{Namespace: namespace, Name: util.GenerateEventName(h.object.Name, h.at.UnixNano())},
+		InvolvedObject: *h.object,
+		Type:           h.eventType, Reason: h.reason, Message: h.message,
+		Source:              corev1.EventSource{Component: source.Component, Host: source.Host},
+		ReportingController: source.Component, ReportingInstance: source.Host,
+		FirstTimestamp: h.at, LastTimestamp: h.at, Count: 1,
+	}
 }
 
 func (e *Events) writerOf(object *corev1.ObjectReference) *eventWriter {
@@ -112,20 +123,20 @@ type eventWriter struct {
 	log        *slog.Logger
 	sink       record.EventSink
 	correlator *record.EventCorrelator
-	busy       func() bool
+	source     *EventSource
 	wake       chan struct{}
 
 	mu     sync.Mutex
-	urgent []*corev1.Event // warnings
-	normal []*corev1.Event
+	urgent []happening // warnings
+	normal []happening
 }
 
-func (w *eventWriter) put(e *corev1.Event) {
+func (w *eventWriter) put(h happening) {
 	w.mu.Lock()
-	if e.Type == corev1.EventTypeWarning {
-		w.urgent = append(w.urgent, e)
+	if h.eventType == corev1.EventTypeWarning {
+		w.urgent = append(w.urgent, h)
 	} else {
-		w.normal = append(w.normal, e)
+		w.normal = append(w.normal, h)
 	}
 	w.mu.Unlock()
 	wake(w.wake)
@@ -141,9 +152,8 @@ func (w *eventWriter) run(ctx context.Context) {
 			}
 			continue
 		}
-		w.log.Debug("event", "object", next.InvolvedObject.Namespace+"/"+next.InvolvedObject.Name,
-			"reason", next.Reason, "message", next.Message)
-		w.send(ctx, next)
+		w.log.Debug("event", "object", next.object.Namespace+"/"+next.object.Name, "reason", next.reason, "message", next.message)
+		w.send(ctx, next.event(w.source))
 		w.yield(ctx)
 	}
 }
@@ -197,7 +207,7 @@ func answered(err error) bool {
 
 // yield lets more important writes go first, while no warning waits.
 func (w *eventWriter) yield(ctx context.Context) {
-	for waited := time.Duration(0); waited < busyPause && w.busy() && !w.warns(); waited += busyLook {
+	for waited := time.Duration(0); waited < busyPause && w.source.Busy() && !w.warns(); waited += busyLook {
 		if daemon.Sleep(ctx, busyLook) != nil {
 			return
 		}
@@ -210,18 +220,19 @@ func (w *eventWriter) warns() bool {
 	return len(w.urgent) > 0
 }
 
-func (w *eventWriter) take() (*corev1.Event, bool) {
+func (w *eventWriter) take() (happening, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, queue := range []*[]*corev1.Event{&w.urgent, &w.normal} {
+	for _, queue := range []*[]happening{&w.urgent, &w.normal} {
 		if len(*queue) > 0 {
 			next := (*queue)[0]
+			(*queue)[0] = happening{} // the array lives until the queue is empty
 			*queue = (*queue)[1:]
 			return next, true
 		}
 		*queue = nil // the array that the slice has moved through
 	}
-	return nil, false
+	return happening{}, false
 }
 
 // ServiceRef returns what an event needs to know of a Service.
