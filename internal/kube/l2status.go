@@ -55,7 +55,7 @@ func NewL2StatusWriter(w *Watcher, c Clients, namespace string, owner *Owner, lo
 	stored, err := Watch(w, Source[*v1beta1.ServiceL2Status]{
 		Client: c.V1beta1, Resource: l2StatusResource, Namespace: namespace,
 		Example: &v1beta1.ServiceL2Status{}, Strip: stripManaged[*v1beta1.ServiceL2Status],
-		Same: sameOwner[*v1beta1.ServiceL2Status], Kick: func() { wake(out.wake) },
+		Same: sameOwner[*v1beta1.ServiceL2Status], Kick: func() { wake(out.wake) }, Output: true,
 	})
 	out.stored = stored
 	return out, err

@@ -66,7 +66,7 @@ func newObjectWriter[T cluster.Object](w *Watcher, client rest.Interface, resour
 	stored, err := Watch(w, Source[T]{
 		Client: client, Resource: resource, Namespace: o.Namespace, Labels: labelStatusNode + "=" + o.Node,
 		Example: example, Strip: stripReported[T](),
-		Same: sameOwner[T], Kick: func() { wake(out.wake) },
+		Same: sameOwner[T], Kick: func() { wake(out.wake) }, Output: true,
 	})
 	out.stored = stored
 	return out, err

@@ -43,6 +43,7 @@ type Watcher struct {
 	log     *slog.Logger
 	kick    func()
 	watches []watched
+	outputs []watched               // begin when all of watches are synced
 	later   []func(context.Context) // run watches of their own
 }
 
@@ -75,6 +76,9 @@ type Source[T watchable] struct {
 	Same      func(old, new T) bool // optional: changes that nobody looks at cause no kick
 	Kick      func()                // optional: called in place of the Watcher's
 	Broken    func(error)           // optional: told why a watch could not begin
+	// Output is for what the program itself writes. It is read after everything that the program
+	// works from: at a start there may be as much of it as of all the rest.
+	Output bool
 }
 
 // Watch adds the watch of one kind. Call it before Run.
@@ -83,7 +87,11 @@ func Watch[T watchable](w *Watcher, src Source[T]) (Store[T], error) {
 		src.Strip(now)
 		return now
 	}, regard[T]{same: src.Same})
-	w.watches = append(w.watches, watch)
+	if src.Output {
+		w.outputs = append(w.outputs, watch)
+	} else {
+		w.watches = append(w.watches, watch)
+	}
 	return store, nil
 }
 
@@ -183,21 +191,31 @@ func (w *Watcher) Run(ctx context.Context) error {
 	for _, run := range w.later {
 		wg.Go(func() { run(ctx) })
 	}
-	wg.Go(func() { w.kickWhenSynced(ctx) })
+	wg.Go(func() {
+		if !w.kickWhenSynced(ctx) {
+			return
+		}
+		for _, output := range w.outputs {
+			wg.Go(func() { output.run(ctx) })
+		}
+	})
 	wg.Wait()
 	return nil
 }
 
-func (w *Watcher) kickWhenSynced(ctx context.Context) {
+// kickWhenSynced returns false when ctx ends before.
+func (w *Watcher) kickWhenSynced(ctx context.Context) bool {
 	start := time.Now()
 	synced := make([]toolscache.InformerSynced, len(w.watches))
 	for i, watched := range w.watches {
 		synced[i] = watched.synced
 	}
-	if toolscache.WaitForCacheSync(ctx.Done(), synced...) {
-		w.log.Info("read the cluster", "took", time.Since(start).Round(time.Millisecond))
-		w.kick()
+	if !toolscache.WaitForCacheSync(ctx.Done(), synced...) {
+		return false
 	}
+	w.log.Info("read the cluster", "took", time.Since(start).Round(time.Millisecond))
+	w.kick()
+	return true
 }
 
 func syncedOrUnused[T object](s *Store[T]) func() bool {

@@ -71,6 +71,7 @@ func BGPTransitions(prev, next BGP) []Event {
 	}
 	before, after := advertisedServices(prev), advertisedServices(next)
 	done := map[lb.Key]bool{}
+	announcing := fmt.Sprintf("announcing from node %q with protocol %q", next.Self, ProtocolBGP) // for all of them
 	var out []Event
 	for i := range next.Why {
 		w := &next.Why[i]
@@ -78,8 +79,7 @@ func BGPTransitions(prev, next BGP) []Event {
 			continue
 		}
 		done[w.Service] = true
-		e := Event{Service: w.Service, Reason: lb.NodeAssigned}
-		e.Message = fmt.Sprintf("announcing from node %q with protocol %q", next.Self, ProtocolBGP)
+		e := Event{Service: w.Service, Reason: lb.NodeAssigned, Message: announcing}
 		if !after[w.Service] {
 			e.Reason = lb.Withdrawn
 			e.Message = fmt.Sprintf("no longer announcing from node %q with protocol %q: %s", next.Self, ProtocolBGP, w.Text())
