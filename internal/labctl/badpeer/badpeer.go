@@ -19,7 +19,7 @@ const ASN = 64513
 const (
 	Closed    = 1000 // nobody listens
 	Silent    = 1001 // accepts connections and says nothing
-	Garbage   = 1002 // sends 4,000 random bytes
+	Garbage   = 1002 // sends an OPEN that is 4,000 random bytes
 	OpenOnly  = 1003 // sends an OPEN and hangs up
 	HangsUp   = 1004 // hangs up at once
 	BadLength = 1005 // sends a message that is shorter than its header
@@ -44,7 +44,7 @@ var (
 // answers are shell scripts whose output is what a connection gets.
 var answers = map[int]string{
 	Silent:    "sleep 1000",
-	Garbage:   "head -c 4000 /dev/urandom; sleep 1",
+	Garbage:   "printf '" + marker + `\017\263\001'; head -c 4000 /dev/urandom; sleep 1`,
 	OpenOnly:  "printf '" + open + "'; sleep 0.2",
 	HangsUp:   "true",
 	BadLength: "printf '" + marker + `\000\002\001'; sleep 1`,
