@@ -177,6 +177,19 @@ func (r bgpRouter) leads(t *testing.T, prefix netip.Prefix, nodes ...int) {
 	t.Logf("%s leads to %v after %d ms", prefix, nodes, time.Since(start).Milliseconds())
 }
 
+// serves waits until packets for an address of onEveryNode go to all nodes and each answers: the route
+// may be there before kube-proxy has its rules for the Service, on a node just switched on for seconds.
+func (r bgpRouter) serves(t *testing.T, prefix netip.Prefix) {
+	t.Helper()
+	r.leads(t, prefix, 1, 2, 3)
+	eventually(t, func(context.Context) error {
+		if a, failed := tryAsk(t, web(prefix), 30); failed > 0 || len(a.nodes) < nodeCount {
+			return fmt.Errorf("%d of 30 connections failed, the others were answered by %v", failed, a.nodes)
+		}
+		return nil
+	})
+}
+
 var via = regexp.MustCompile(`via (?:inet6 )?(\S+)`)
 
 // kernelHops are the next hops that the router's kernel has for exactly this prefix.

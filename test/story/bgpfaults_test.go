@@ -25,7 +25,7 @@ func linkCutWithBFD(t *testing.T, r bgpRouter) {
 	ns := namespace(t)
 	apply(t, peerWith("router4", router4, "bfdProfile: fast"))
 	addr := onEveryNode(t, ns)
-	r.leads(t, addr, 1, 2, 3)
+	r.serves(t, addr)
 	r.bfdUp(t, nodeCount)
 	m, err := r.Monitor()
 	if err != nil {
@@ -82,7 +82,7 @@ func speakerKilled(t *testing.T, r bgpRouter) {
 	ns := namespace(t)
 	apply(t, peerWith("router4", router4, "enableGracefulRestart: true"))
 	addr := onEveryNode(t, ns)
-	r.leads(t, addr, 1, 2, 3)
+	r.serves(t, addr)
 	before := r.sessions(t)
 	time.Sleep(time.Second) // for the End-of-RIB of both ends: from then on the router keeps routes
 	held := r.unchanged(t, addr)
@@ -135,7 +135,7 @@ func rollingUpdate(t *testing.T, r bgpRouter) {
 			ns := namespace(t)
 			apply(t, peerWith("router4", router4, peer.spec...))
 			addr := onEveryNode(t, ns)
-			r.leads(t, addr, 1, 2, 3)
+			r.serves(t, addr)
 			held := func() {}
 			if len(peer.spec) > 0 {
 				r.bfdUp(t, nodeCount)
@@ -208,7 +208,7 @@ func (r bgpRouter) goodNeighbourhood(t *testing.T) (undisturbed func(time.Durati
 	addr := onEveryNode(t, ns)
 	create(t, serviceFor(ns, "near", "web", "l2"))
 	near := address(t, ns, "near")
-	r.leads(t, addr, 1, 2, 3)
+	r.serves(t, addr)
 	before, first := r.sessions(t), owner(t, near)
 	return func(d time.Duration) {
 		t.Helper()

@@ -50,6 +50,11 @@ func logOutage(t *testing.T, target string, o labctl.Outage) {
 	t.Helper()
 	t.Logf("outage of %s seen by the client, asking every 10 ms: %.0f ms, with losses %.0f ms (%d of %d questions lost; a question was late by at most %.0f ms)",
 		target, o.LongestGapMS, o.LostMS(), o.Lost, o.Sent, o.MaxSendDelayMS)
+	for _, g := range o.Gaps {
+		if g.Lost > 0 {
+			t.Logf("  %d lost between %s and %s", g.Lost, g.Start.Format("15:04:05.000"), g.End.Format("15:04:05.000"))
+		}
+	}
 }
 
 // waited fails the test if the client was without answers for too long. What the machine itself
