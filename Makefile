@@ -8,10 +8,12 @@ VERSION ?= dev
 BIN := $(CURDIR)/bin
 export PATH := $(BIN):$(PATH)
 export CGO_ENABLED := 0
+# With a correction of GoBGP, see tools/gobgp.sh.
+MODFILE := -modfile=bin/gobgp.mod
 # gRPC, which is part of GoBGP, links html/template for pages that nobody opens here. That calls methods
 # by their names, so the linker would keep every method of everything: 21 MB more, most of them resident.
 # tools/binaries.sh has the same tag.
-GO_BUILD := go build -trimpath -tags grpcnotrace -ldflags '-s -w -X main.version=$(VERSION)'
+GO_BUILD := go build -trimpath $(MODFILE) -tags grpcnotrace -ldflags '-s -w -X main.version=$(VERSION)'
 
 # What a release is built for, and where its images are pushed.
 PLATFORMS ?= linux/amd64 linux/arm64 linux/arm/v7 linux/ppc64le linux/s390x
@@ -50,8 +52,12 @@ lab-down: lab-bin ## Stop the lab cluster of lab-up and leave nothing behind
 
 ##@ Build
 
+.PHONY: gobgp
+gobgp:
+	@tools/gobgp.sh
+
 .PHONY: build
-build: ## Build controller, speaker, kubectl plugin, demo and bench into bin/
+build: gobgp ## Build controller, speaker, kubectl plugin, demo and bench into bin/
 	@mkdir -p $(BIN)
 	$(GO_BUILD) -o $(BIN)/ ./controller ./speaker ./kubectl-clarion ./demo ./bench
 
@@ -120,8 +126,8 @@ manifests: release-tools ## Render the files that `kubectl apply -f` takes into 
 test: test-unit test-lab chart-test test-node ## Run all tests (root; installs what it needs)
 
 .PHONY: test-unit
-test-unit: deps ## Unit, property and wire tests of all modules, with the race detector
-	CGO_ENABLED=1 go test -race -shuffle=on $$(go list ./... | grep -v /test/)
+test-unit: deps gobgp ## Unit, property and wire tests of all modules, with the race detector
+	CGO_ENABLED=1 go test -race $(MODFILE) -shuffle=on $$(go list ./... | grep -v /test/)
 	go test ./internal/sim # with the race detector only a twentieth of its seeds is run
 	cd lab && go test -trimpath ./internal/...
 	cd tools && go test -count=1 ./... # they read what is outside of their module, of which the test cache knows nothing
@@ -129,7 +135,7 @@ test-unit: deps ## Unit, property and wire tests of all modules, with the race d
 .PHONY: test-lab
 test-lab: build lab-bin helm-bin dns-bin deps ## The lab itself, CRDs, BGP against FRR, and the stories on a real cluster
 	cd lab && go test -trimpath -tags lab -count=1 ./e2e/
-	go test -count=1 -timeout 60m -v -p 1 $$(go list ./test/... | grep -v /test/node)
+	go test $(MODFILE) -count=1 -timeout 60m -v -p 1 $$(go list ./test/... | grep -v /test/node)
 
 .PHONY: chart-test
 chart-test: build manifests lab-bin deps ## Helm chart and manifests: lint, goldens, and install, upgrade and uninstall on a lab cluster

@@ -16,6 +16,7 @@ shift 2
 export GOFLAGS=-trimpath GOEXPERIMENT=none GOFIPS140=off GOWORK=off CGO_ENABLED=0
 export GOAMD64=v1 GOARM64=v8.0 GOPPC64=power8
 
+tools/gobgp.sh
 # The Makefile says what the tag grpcnotrace is for.
 programs=(./controller ./speaker ./kubectl-clarion)
 
@@ -27,5 +28,5 @@ for platform in "$@"; do
 	mkdir -p "$folder"
 	echo "binaries: $platform" >&2
 	GOOS=$os GOARCH=$arch GOARM=${variant#v} \
-		go build -trimpath -tags grpcnotrace -buildvcs=false -ldflags "-s -w -buildid= -X main.version=$version" -o "$folder/" "${build[@]}"
+		go build -trimpath -modfile=bin/gobgp.mod -tags grpcnotrace -buildvcs=false -ldflags "-s -w -buildid= -X main.version=$version" -o "$folder/" "${build[@]}"
 done

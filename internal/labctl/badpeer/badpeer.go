@@ -25,11 +25,12 @@ const (
 	BadLength = 1005 // sends a message that is shorter than its header
 	Flapping  = 1006 // sends OPEN and KEEPALIVE: a session that ends again and again
 	Filtered  = 1007 // does not even refuse
+	BadType   = 1008 // sends a message of a type that does not exist
 )
 
 // Ports are all of them.
 func Ports() []int {
-	return []int{Closed, Silent, Garbage, OpenOnly, HangsUp, BadLength, Flapping, Filtered}
+	return []int{Closed, Silent, Garbage, OpenOnly, HangsUp, BadLength, Flapping, Filtered, BadType}
 }
 
 // marker begins every message (RFC 4271 4.1).
@@ -48,6 +49,7 @@ var answers = map[int]string{
 	OpenOnly:  "printf '" + open + "'; sleep 0.2",
 	HangsUp:   "true",
 	BadLength: "printf '" + marker + `\000\002\001'; sleep 1`,
+	BadType:   "printf '" + marker + `\000\023\011'; sleep 1`,
 	Flapping:  "printf '" + open + keepalive + "'; sleep 0.3",
 }
 
