@@ -39,8 +39,10 @@ func billOfMaterials(o options, p program, pl v1.Platform, binary []byte) ([]byt
 
 	parts := []cdx.Component{goStandardLibrary(info.GoVersion)}
 	for _, dep := range info.Deps {
-		if dep.Replace != nil {
-			dep = dep.Replace
+		// A folder in its place is the same module with a correction (tools/gobgp.sh); scanners know it
+		// by its own name and version.
+		if r := dep.Replace; r != nil && !strings.HasPrefix(r.Path, ".") {
+			dep = r
 		}
 		parts = append(parts, module(dep, dep.Version))
 	}
