@@ -29,7 +29,7 @@ func (a *app) fault() *cobra.Command {
 	}
 	c.AddCommand(
 		a.action("start NODE COMPONENT", "Start a component that was killed", 2, func(f *cluster.Faults, args []string) error {
-			return f.Start(args[0], args[1])
+			return f.Start(context.Background(), args[0], args[1])
 		}),
 		a.action("link-down HOST", "Pull a host's cable: it loses its carrier", 1, func(f *cluster.Faults, args []string) error {
 			return f.Link(args[0], false)

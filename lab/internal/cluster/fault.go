@@ -80,8 +80,9 @@ func (f *Faults) find(host, name string) ([]proc.ID, error) {
 	return ids, nil
 }
 
-// Start starts a component that is not running, with the arguments it had.
-func (f *Faults) Start(host, name string) error {
+// Start starts a component that is not running, with the arguments it had. It
+// returns when an etcd or API server answers: others do not work before.
+func (f *Faults) Start(ctx context.Context, host, name string) error {
 	comp, err := f.Dir.Component(host, name)
 	if err != nil {
 		return err
@@ -89,7 +90,10 @@ func (f *Faults) Start(host, name string) error {
 	if proc.Alive(comp.ID) {
 		return fmt.Errorf("%s on %s is already running", name, host)
 	}
-	return relaunch(f.Dir, &comp)
+	if err := relaunch(f.Dir, &comp); err != nil {
+		return err
+	}
+	return awaitAnswers(ctx, f.Config, f.Dir, comp)
 }
 
 // Link pulls or plugs a host's cable.

@@ -91,34 +91,38 @@ func buildNetwork(c *state.Config) error {
 }
 
 func startControlPlane(ctx context.Context, c state.Config, d state.Dir, say Report) error {
-	etcd, err := start(c, d, topo.CP, Etcd)
-	if err != nil {
-		return err
+	for _, name := range []string{Etcd, APIServer} {
+		comp, err := start(c, d, topo.CP, name)
+		if err != nil {
+			return err
+		}
+		if err := awaitAnswers(ctx, c, d, comp); err != nil {
+			return err
+		}
+		say("%s is ready", command(c, d, topo.CP, name)[0])
 	}
-	err = await(ctx, etcd, time.Minute, func() error { return get(ctx, c.Netns(topo.CP), "http://127.0.0.1:2379/health") })
-	if err != nil {
-		return err
-	}
-	say("etcd is ready")
-	api, err := start(c, d, topo.CP, APIServer)
-	if err != nil {
-		return err
-	}
-	client, err := Client(d)
-	if err != nil {
-		return err
-	}
-	err = await(ctx, api, 2*time.Minute, func() error {
-		return client.Discovery().RESTClient().Get().AbsPath("/readyz").Do(ctx).Error()
-	})
-	if err != nil {
-		return err
-	}
-	say("kube-apiserver is ready")
 	for _, name := range []string{Manager, Scheduler} {
 		if _, err := start(c, d, topo.CP, name); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// awaitAnswers returns when the component answers, if it is one that all the
+// others need, and at once if it is another.
+func awaitAnswers(ctx context.Context, c state.Config, d state.Dir, comp state.Component) error {
+	switch comp.Name {
+	case Etcd:
+		return await(ctx, comp, time.Minute, func() error { return get(ctx, c.Netns(topo.CP), "http://127.0.0.1:2379/health") })
+	case APIServer:
+		client, err := Client(d)
+		if err != nil {
+			return err
+		}
+		return await(ctx, comp, 2*time.Minute, func() error {
+			return client.Discovery().RESTClient().Get().AbsPath("/readyz").Do(ctx).Error()
+		})
 	}
 	return nil
 }

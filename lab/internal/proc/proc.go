@@ -66,24 +66,25 @@ func Start(s Spec) (*exec.Cmd, ID, error) {
 
 // Identify returns the ID of a running process.
 func Identify(pid int) (ID, error) {
-	_, start, err := stat(pid)
-	return ID{PID: pid, Start: start}, err
+	st, err := stat(pid)
+	return ID{PID: pid, Start: st.start}, err
 }
 
 // Alive reports whether the process still runs. A zombie does not: nobody may
-// reap it for a while, and signal 0 would call it alive.
+// reap it for a while, and signal 0 would call it alive. One whose first thread
+// is a zombie while others are still ending does run: they keep its sockets
+// open, for more than 100 ms where much memory is freed.
 func Alive(id ID) bool {
-	state, start, err := stat(id.PID)
-	return err == nil && start == id.Start && state != 'Z' && state != 'X'
+	return State(id) != "dead"
 }
 
 // State returns "running", "stopped" (SIGSTOP) or "dead".
 func State(id ID) string {
-	state, start, err := stat(id.PID)
+	st, err := stat(id.PID)
 	switch {
-	case err != nil || start != id.Start || state == 'Z' || state == 'X':
+	case err != nil || st.start != id.Start || st.ended():
 		return "dead"
-	case state == 'T' || state == 't':
+	case st.state == 'T' || st.state == 't':
 		return "stopped"
 	}
 	return "running"
@@ -198,28 +199,43 @@ func KillAllIn(names []string, timeout time.Duration) error {
 	}
 }
 
-// stat reads the state letter and the start time from /proc/PID/stat.
-func stat(pid int) (state byte, start uint64, err error) {
+// status is what /proc/PID/stat says of a process.
+type status struct {
+	state   byte   // R, S, D, Z, T, ...; that of the first thread
+	threads int    // that are left, the first included
+	start   uint64 // ticks since boot
+}
+
+// ended reports whether no thread is left but a first one that nobody has reaped.
+func (s status) ended() bool {
+	return (s.state == 'Z' || s.state == 'X') && s.threads <= 1
+}
+
+func stat(pid int) (status, error) {
 	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
-		return 0, 0, err
+		return status{}, err
 	}
 	return parseStat(b)
 }
 
-func parseStat(b []byte) (state byte, start uint64, err error) {
+// parseStat reads fields 3 (state), 20 (num_threads) and 22 (starttime), see proc(5).
+func parseStat(b []byte) (st status, err error) {
 	// The command name is in brackets and may itself hold brackets and blanks.
 	i := bytes.LastIndexByte(b, ')')
 	if i < 0 {
-		return 0, 0, fmt.Errorf("parse stat %q: no command name", b)
+		return st, fmt.Errorf("parse stat %q: no command name", b)
 	}
 	f := strings.Fields(string(b[i+1:]))
 	if len(f) < 20 {
-		return 0, 0, fmt.Errorf("parse stat %q: too few fields", b)
+		return st, fmt.Errorf("parse stat %q: too few fields", b)
 	}
-	start, err = strconv.ParseUint(f[19], 10, 64)
-	if err != nil {
-		return 0, 0, fmt.Errorf("parse stat %q: %w", b, err)
+	st.state = f[0][0]
+	if st.threads, err = strconv.Atoi(f[17]); err != nil {
+		return st, fmt.Errorf("parse stat %q: %w", b, err)
 	}
-	return f[0][0], start, nil
+	if st.start, err = strconv.ParseUint(f[19], 10, 64); err != nil {
+		return st, fmt.Errorf("parse stat %q: %w", b, err)
+	}
+	return st, nil
 }
