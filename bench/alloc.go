@@ -154,18 +154,16 @@ func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 
 // startCluster brings up a lab with the manifests of the profile, no controller running and
 // a pool in place.
 func startCluster(ctx context.Context, e *env) (*cluster, func(), error) {
-	if err := e.lab.Down(ctx); err != nil {
+	down, err := e.lab.Fresh(ctx, labctl.Options{Nodes: 1, Controller: e.controller, Speaker: e.speaker})
+	if err != nil {
 		return nil, nil, err
 	}
 	stop := func() {
-		if err := e.lab.Down(context.WithoutCancel(ctx)); err != nil {
+		if err := down(); err != nil {
 			fmt.Println(err)
 		}
 	}
-	err := e.lab.Up(ctx, labctl.Options{Nodes: 1, Controller: e.controller, Speaker: e.speaker})
-	if err == nil {
-		err = e.profile.install(ctx, e.lab)
-	}
+	err = e.profile.install(ctx, e.lab)
 	if err == nil {
 		err = scale(ctx, e.lab, 0)
 	}

@@ -86,7 +86,8 @@ func benchBGP(ctx context.Context, e *env) (out []Result, err error) {
 
 // startBGP brings up the lab, the implementation and the router. There are no peers yet.
 func startBGP(ctx context.Context, e *env, nodes int) (*bgpFabric, func(), error) {
-	if err := e.lab.Down(ctx); err != nil {
+	down, err := e.lab.Fresh(ctx, labctl.Options{Nodes: nodes, Controller: e.controller, Speaker: e.speaker, RestartDelay: "1s"})
+	if err != nil {
 		return nil, nil, err
 	}
 	f := &bgpFabric{nodes: nodes}
@@ -97,12 +98,11 @@ func startBGP(ctx context.Context, e *env, nodes int) (*bgpFabric, func(), error
 		if f.cluster != nil {
 			f.close()
 		}
-		if err := errors.Join(e.lab.Down(context.WithoutCancel(ctx)), os.RemoveAll(f.dir)); err != nil {
+		if err := errors.Join(down(), os.RemoveAll(f.dir)); err != nil {
 			fmt.Println(err)
 		}
 	}
-	err := f.start(ctx, e)
-	if err != nil {
+	if err := f.start(ctx, e); err != nil {
 		stop()
 		return nil, nil, err
 	}
@@ -112,9 +112,6 @@ func startBGP(ctx context.Context, e *env, nodes int) (*bgpFabric, func(), error
 func (f *bgpFabric) start(ctx context.Context, e *env) (err error) {
 	if f.dir, err = os.MkdirTemp("", "clarion-frr-"); err != nil {
 		return fmt.Errorf("make folder for FRR: %w", err)
-	}
-	if err := e.lab.Up(ctx, labctl.Options{Nodes: f.nodes, Controller: e.controller, Speaker: e.speaker, RestartDelay: "1s"}); err != nil {
-		return err
 	}
 	if err := e.profile.install(ctx, e.lab); err != nil {
 		return err

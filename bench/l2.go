@@ -68,10 +68,13 @@ func benchL2(ctx context.Context, e *env) (out []Result, err error) {
 	if err := e.knowsFaults(); err != nil {
 		return nil, err
 	}
-	if err := e.lab.Down(ctx); err != nil {
+	down, err := e.lab.Fresh(ctx, labctl.Options{
+		Nodes: 4, IPFamily: e.family.lab, Controller: e.controller, Speaker: e.speaker, RestartDelay: "8s",
+	})
+	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, e.lab.Down(context.WithoutCancel(ctx))) }()
+	defer func() { err = errors.Join(err, down()) }()
 	addr, err := e.startL2(ctx)
 	if err != nil {
 		return nil, err
@@ -134,10 +137,6 @@ func (e *env) chosen(fault string) bool {
 // the address can move between: a fourth node carries it.
 func (e *env) startL2(ctx context.Context) (addr string, err error) {
 	const podNode = "n4"
-	err = e.lab.Up(ctx, labctl.Options{Nodes: 4, IPFamily: e.family.lab, Controller: e.controller, Speaker: e.speaker, RestartDelay: "8s"})
-	if err != nil {
-		return "", err
-	}
 	if err := e.profile.install(ctx, e.lab); err != nil {
 		return "", err
 	}

@@ -10,7 +10,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"flag"
 	"fmt"
@@ -111,7 +110,7 @@ func run(ctx context.Context, args []string) error {
 }
 
 func newEnv(controller, speaker, profilePath, sizes string) (*env, error) {
-	lab, err := labctl.Open(cmp.Or(os.Getenv("CLARION_BENCH_LAB"), "bench"), os.Stdout) // two runs side by side need a lab each
+	lab, err := labctl.Open("bench", os.Stdout)
 	if err != nil {
 		return nil, err
 	}

@@ -9,11 +9,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"os"
 	"os/exec"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -23,25 +21,20 @@ import (
 	"github.com/clarion-lb/clarion/internal/l2/wire"
 	"github.com/clarion-lb/clarion/internal/lb"
 	"github.com/clarion-lb/clarion/internal/link"
+	"github.com/clarion-lb/clarion/internal/netnstest"
 )
 
 const (
-	reactionInside = "CLARION_REACTION_TEST_NAMESPACE"
 	// reactionLimit is generous, since other tests run at the same time.
 	reactionLimit  = 500 * time.Millisecond
 	reactionRounds = 5
 )
 
 // The watcher of interfaces and the wire, joined as in the program, follow what happens to an
-// interface: the address is announced on it, or no longer, within milliseconds. The test runs in
-// a network namespace of its own, which the kernel removes with the process; it needs root and
-// fails without.
+// interface: the address is announced on it, or no longer, within milliseconds.
 func TestWireFollowsInterfaces(t *testing.T) {
-	if os.Getenv(reactionInside) == "" {
-		cmd := exec.Command(os.Args[0], "-test.run=^TestWireFollowsInterfaces$", "-test.v")
-		cmd.Env = append(os.Environ(), reactionInside+"=1")
-		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
-		out, err := cmd.CombinedOutput()
+	if !netnstest.Inside() {
+		out, err := netnstest.Command("-test.run=^TestWireFollowsInterfaces$", "-test.v").CombinedOutput()
 		if err != nil {
 			t.Fatalf("run in a network namespace, which needs root: %v\n%s", err, out)
 		}

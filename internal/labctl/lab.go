@@ -25,7 +25,11 @@ type Lab struct {
 }
 
 // Open returns the lab of the given name for the source tree that holds the working directory.
+// For two runs side by side the name can be another one: CLARION_STORY_LAB is that for "story".
 func Open(name string, out io.Writer) (Lab, error) {
+	if other := os.Getenv("CLARION_" + strings.ToUpper(name) + "_LAB"); name != "" && other != "" {
+		name = other
+	}
 	root, err := sourceRoot()
 	if err != nil {
 		return Lab{}, err

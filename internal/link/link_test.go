@@ -10,13 +10,11 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"os"
 	"os/exec"
 	"runtime"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -24,28 +22,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/clarion-lb/clarion/internal/lb"
+	"github.com/clarion-lb/clarion/internal/netnstest"
 )
 
-// These tests change real interfaces, in a namespace of their own that the kernel removes
-// with the process. They need root and fail without.
-
-const inside = "CLARION_LINK_TEST_NAMESPACE"
-
-func TestMain(m *testing.M) {
-	if os.Getenv(inside) != "" {
-		os.Exit(m.Run())
-	}
-	cmd := exec.Command(os.Args[0], os.Args[1:]...)
-	cmd.Env = append(os.Environ(), inside+"=1")
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
-	err := cmd.Run()
-	if cmd.ProcessState == nil {
-		fmt.Fprintln(os.Stderr, "make a network namespace for the tests, which needs root:", err)
-		os.Exit(1)
-	}
-	os.Exit(cmd.ProcessState.ExitCode())
-}
+// These tests change real interfaces.
+func TestMain(m *testing.M) { netnstest.Main(m.Run) }
 
 func ip(t *testing.T, args ...string) {
 	t.Helper()

@@ -4,7 +4,6 @@
 package chart
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -180,25 +179,22 @@ func checkStatusObjects(t *testing.T, lab labctl.Lab) {
 // start brings up a lab cluster without Clarion, of which the chart's test is the only user.
 func start(t *testing.T) labctl.Lab {
 	t.Helper()
-	lab, err := labctl.Open(cmp.Or(os.Getenv("CLARION_CHART_LAB"), "chart"), os.Stderr)
+	lab, err := labctl.Open("chart", os.Stderr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := lab.Down(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := lab.Down(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
 	bin := filepath.Join(lab.Root, "bin")
-	err = lab.Up(t.Context(), labctl.Options{
+	down, err := lab.Fresh(t.Context(), labctl.Options{
 		Nodes: 2, Controller: filepath.Join(bin, "controller"), Speaker: filepath.Join(bin, "speaker"), RestartDelay: "1s",
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if err := down(); err != nil {
+			t.Error(err)
+		}
+	})
 	return lab
 }
 

@@ -63,14 +63,7 @@ func (r *recorder) take() []string {
 	return texts
 }
 
-func TestMain(m *testing.M) {
-	code, err := withServer(m.Run)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "crd:", err)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { labctl.Main(m.Run, withServer) }
 
 func withServer(run func() int) (code int, err error) {
 	ctx := context.Background()
@@ -80,14 +73,11 @@ func withServer(run func() int) (code int, err error) {
 		if openErr != nil {
 			return 1, openErr
 		}
-		if err = errors.Join(lab.Down(ctx), lab.Up(ctx, labctl.Options{Nodes: 1})); err != nil {
-			return 1, err
+		down, upErr := lab.Fresh(ctx, labctl.Options{Nodes: 1})
+		if upErr != nil {
+			return 1, upErr
 		}
-		defer func() {
-			if downErr := lab.Down(context.Background()); downErr != nil {
-				code, err = 1, errors.Join(err, downErr)
-			}
-		}()
+		defer func() { err = errors.Join(err, down()) }()
 		if kubeconfig, err = lab.Kubeconfig(ctx); err != nil {
 			return 1, err
 		}

@@ -4,7 +4,6 @@
 package node
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,27 +24,18 @@ var (
 	bare map[string]string
 )
 
-func TestMain(m *testing.M) {
-	code, err := withLab(m.Run)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "node:", err)
-		os.Exit(1)
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { labctl.Main(m.Run, withLab) }
 
 func withLab(run func() int) (code int, err error) {
 	ctx := context.Background()
-	if lab, err = labctl.Open(cmp.Or(os.Getenv("CLARION_NODE_LAB"), "node"), os.Stderr); err != nil {
+	if lab, err = labctl.Open("node", os.Stderr); err != nil {
 		return 1, err
 	}
-	if err := lab.Down(ctx); err != nil {
+	down, err := lab.Fresh(ctx, labctl.Options{Nodes: 2, Runtime: "containerd"})
+	if err != nil {
 		return 1, err
 	}
-	defer func() { err = errors.Join(err, lab.Down(ctx)) }()
-	if err := lab.Up(ctx, labctl.Options{Nodes: 2, Runtime: "containerd"}); err != nil {
-		return 1, err
-	}
+	defer func() { err = errors.Join(err, down()) }()
 	images, err := filepath.Glob(built("images", "*.tar"))
 	if err != nil || len(images) != 2 {
 		return 1, fmt.Errorf("want the images of controller and speaker, found %v: run `make test-node`", images)

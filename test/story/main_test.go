@@ -4,8 +4,8 @@
 package story
 
 import (
-	"cmp"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -24,41 +24,26 @@ const patience = 20 * time.Second
 // lab is the cluster of all stories in this package; TestMain brings it up once.
 var lab labctl.Lab
 
-func TestMain(m *testing.M) {
-	code, err := withLab(m.Run)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "story:", err)
-		os.Exit(1)
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { labctl.Main(m.Run, withLab) }
 
 func withLab(run func() int) (code int, err error) {
 	ctx := context.Background()
-	// Two runs side by side need a lab each.
-	if lab, err = labctl.Open(cmp.Or(os.Getenv("CLARION_STORY_LAB"), "story"), os.Stderr); err != nil {
+	if lab, err = labctl.Open("story", os.Stderr); err != nil {
 		return 1, err
 	}
-	if err := lab.Down(ctx); err != nil {
-		return 1, err
-	}
-	defer func() {
-		if downErr := lab.Down(ctx); err == nil {
-			err = downErr
-		}
-	}()
 	rights, err := newRights()
 	if err != nil {
 		return 1, err
 	}
 	defer rights.close()
-	err = lab.Up(ctx, labctl.Options{
+	down, err := lab.Fresh(ctx, labctl.Options{
 		Nodes: 3, IPFamily: "dual", ExtraArgs: rights.args(),
 		Controller: filepath.Join(lab.Root, "bin", "controller"), Speaker: filepath.Join(lab.Root, "bin", "speaker"),
 	})
 	if err != nil {
 		return 1, err
 	}
+	defer func() { err = errors.Join(err, down()) }()
 	if err := lab.Install(ctx); err != nil {
 		for _, args := range [][]string{{"get", "pods", "-A", "-o", "wide"}, {"-n", labctl.Namespace, "logs", "deployment/controller", "--tail=30"}} {
 			out, logErr := lab.Kubectl(ctx, args...)

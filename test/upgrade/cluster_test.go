@@ -4,7 +4,6 @@
 package upgrade
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -30,22 +29,20 @@ type cluster struct {
 // start brings up an empty cluster. Nobody else uses it, because Clarion must not be there.
 func start(t *testing.T) *cluster {
 	t.Helper()
-	lab, err := labctl.Open(cmp.Or(os.Getenv("CLARION_UPGRADE_LAB"), "upgrade"), os.Stderr)
+	lab, err := labctl.Open("upgrade", os.Stderr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := lab.Down(t.Context()); err != nil {
+	// No programs by component, or MetalLB's pods would run Clarion.
+	down, err := lab.Fresh(t.Context(), labctl.Options{Nodes: 3, IPFamily: "ipv4", RestartDelay: "1s"})
+	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := lab.Down(context.Background()); err != nil {
+		if err := down(); err != nil {
 			t.Error(err)
 		}
 	})
-	// No programs by component, or MetalLB's pods would run Clarion.
-	if err := lab.Up(t.Context(), labctl.Options{Nodes: 3, IPFamily: "ipv4", RestartDelay: "1s"}); err != nil {
-		t.Fatal(err)
-	}
 	c := &cluster{Lab: lab, dir: t.TempDir()}
 	for _, component := range []string{"controller", "speaker"} {
 		for _, registry := range []string{"", "registry.example.com/clarion/"} {

@@ -16,7 +16,6 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -25,29 +24,11 @@ import (
 
 	"github.com/clarion-lb/clarion/internal/l2"
 	"github.com/clarion-lb/clarion/internal/lb"
+	"github.com/clarion-lb/clarion/internal/netnstest"
 )
 
-// These tests speak through real veth pairs. The whole test binary runs again in a network
-// namespace of its own, which the kernel removes with the process; it needs root and fails
-// without.
-
-const inside = "CLARION_WIRE_TEST_NAMESPACE"
-
-func TestMain(m *testing.M) {
-	if os.Getenv(inside) != "" {
-		os.Exit(m.Run())
-	}
-	cmd := exec.Command(os.Args[0], os.Args[1:]...)
-	cmd.Env = append(os.Environ(), inside+"=1")
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
-	err := cmd.Run()
-	if cmd.ProcessState == nil {
-		fmt.Fprintln(os.Stderr, "make a network namespace for the tests, which needs root:", err)
-		os.Exit(1)
-	}
-	os.Exit(cmd.ProcessState.ExitCode())
-}
+// These tests speak through real veth pairs.
+func TestMain(m *testing.M) { netnstest.Main(m.Run) }
 
 // The addresses of the segment: node and client at its two ends, and what is announced.
 const (
