@@ -42,6 +42,7 @@ func parse(args []string, getenv func(string) string) (options, []string, error)
 	} {
 		f.Ignore(name, noWebhook)
 	}
+	f.IgnoreEnv("METALLB_BGP_TYPE", "every field of the BGP kinds is checked whatever speaks BGP")
 	mode := f.String("webhook-mode", "", "accepted and ignored unless it is onlywebhook: "+noWebhook)
 	notices, err := o.Parse(f, args)
 	switch {
@@ -52,9 +53,6 @@ func parse(args []string, getenv func(string) string) (options, []string, error)
 		return o, nil, errors.New("--webhook-mode=onlywebhook: there would be nothing to do, because " + noWebhook + "; remove this Deployment, or the flag")
 	case *mode != "":
 		notices = append(notices, "flag --webhook-mode has no effect: "+noWebhook)
-	}
-	if getenv("METALLB_BGP_TYPE") != "" {
-		notices = append(notices, "environment METALLB_BGP_TYPE has no effect: every field of the BGP kinds is checked whatever speaks BGP")
 	}
 	return o, notices, nil
 }

@@ -24,7 +24,7 @@ import (
 // patience bounds each wait. The times that are shown are far shorter.
 const patience = 30 * time.Second
 
-// objects is what a user applies: acceptance story A1.
+// objects is what a user applies.
 const objects = `apiVersion: metallb.io/v1beta1
 kind: IPAddressPool
 metadata:

@@ -22,7 +22,7 @@ type L2AdvertisementSpec struct {
 	NodeSelectors []metav1.LabelSelector `json:"nodeSelectors,omitempty"`
 
 	// Interfaces to announce on, by exact name. Absent means every interface that layer 2 can
-	// use.
+	// use. Of those, an interface whose subnet holds the address is the only one that is used.
 	// +optional
 	Interfaces []string `json:"interfaces,omitempty"`
 

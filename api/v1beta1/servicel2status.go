@@ -25,7 +25,8 @@ type ServiceL2StatusStatus struct {
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="Value is immutable"
 	ServiceNamespace string `json:"serviceNamespace,omitempty"`
 
-	// Interfaces that the Service is announced on. Empty means every interface.
+	// Interfaces that the Service is announced on. Empty means every interface that layer 2 can
+	// use, or the one whose subnet holds the address.
 	// +optional
 	Interfaces []InterfaceInfo `json:"interfaces,omitempty"`
 

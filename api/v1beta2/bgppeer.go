@@ -72,14 +72,16 @@ type BGPPeerSpec struct {
 	// ListenPort makes the session passive: the speaker waits on this TCP port of the node for
 	// the peer to connect, and never connects itself. It listens on `sourceAddress` if that is
 	// set; two peers cannot have the same port and address. Absent means that the speaker connects.
+	// Ports below 1024 would need the capability NET_BIND_SERVICE and are refused.
 	// +optional
 	// +kubebuilder:validation:XValidation:rule=`self >= 1024`,message="listenPort must be 1024 or more: the speaker would need the capability NET_BIND_SERVICE for less"
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=65535
 	ListenPort uint16 `json:"listenPort,omitempty"`
 
-	// HoldTime that is asked for: 0, or 3 s and more. Absent means three times `keepaliveTime`, or
-	// 90 s if that is absent too.
+	// HoldTime that is asked for: 3 s and more. 0 would be a session without hold timer, which
+	// outlives a dead peer: it is accepted, reported, and 90 s are used. Absent means three times
+	// `keepaliveTime`, or 90 s if that is absent too.
 	// +optional
 	// +kubebuilder:validation:XValidation:rule=`duration(self) == duration('0s') || duration(self) >= duration('3s')`,message="holdTime must be 0s, or 3s and more"
 	HoldTime *metav1.Duration `json:"holdTime,omitempty"`

@@ -16,9 +16,13 @@ type Flags struct {
 	getenv  func(string) string
 	fromEnv []envFlag
 	ignored map[string]string
+	// ignoredEnv are variables that have no effect here, and why.
+	ignoredEnv []ignoredEnv
 }
 
 type envFlag struct{ flag, env string }
+
+type ignoredEnv struct{ name, why string }
 
 // NewFlags returns an empty set for a program. Getenv is os.Getenv outside of tests.
 func NewFlags(program string, getenv func(string) string) *Flags {
@@ -43,8 +47,14 @@ func (f *Flags) Ignore(name, why string) {
 	f.Var(ignoredValue{}, name, "accepted and ignored: "+why)
 }
 
-// Parse reads the command line and the environment, and returns one line for every flag
-// that was given and has no effect.
+// IgnoreEnv accepts an environment variable of MetalLB's that has no effect here; why is logged
+// when it is set.
+func (f *Flags) IgnoreEnv(variable, why string) {
+	f.ignoredEnv = append(f.ignoredEnv, ignoredEnv{variable, why})
+}
+
+// Parse reads the command line and the environment, and returns one line for every flag and
+// variable that was given and has no effect.
 func (f *Flags) Parse(args []string) (notices []string, err error) {
 	if err := f.parse(args); err != nil {
 		return nil, err
@@ -56,6 +66,11 @@ func (f *Flags) Parse(args []string) (notices []string, err error) {
 			notices = append(notices, fmt.Sprintf("flag --%s has no effect: %s", fl.Name, why))
 		}
 	})
+	for _, e := range f.ignoredEnv {
+		if f.getenv(e.name) != "" {
+			notices = append(notices, fmt.Sprintf("environment %s has no effect: %s", e.name, e.why))
+		}
+	}
 	for _, e := range f.fromEnv {
 		v := f.getenv(e.env)
 		if v == "" || given[e.flag] {

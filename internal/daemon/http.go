@@ -62,7 +62,9 @@ func Serve(ctx context.Context, addr string, config *tls.Config, h http.Handler)
 	stop := context.AfterFunc(ctx, func() {
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
-		_ = srv.Shutdown(grace) // what is left after the grace is cut off by the exit
+		if srv.Shutdown(grace) != nil {
+			_ = srv.Close() // cuts off what is left after the grace
+		}
 	})
 	defer stop()
 	if err := srv.Serve(l); err != nil && !errors.Is(err, http.ErrServerClosed) {

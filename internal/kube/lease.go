@@ -5,6 +5,7 @@ package kube
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -37,9 +38,12 @@ type Lease struct {
 // String returns "namespace/name".
 func (l Lease) String() string { return l.Namespace + "/" + l.Name }
 
+// ErrLeaseLost: another replica leads, or may soon. What this one knows may be older than what that
+// one decides, so nothing of it is to be used again.
+var ErrLeaseLost = errors.New("lost the lease")
+
 // Lead runs work while this process holds the Lease, and returns when ctx ends (the Lease is
-// then released, so that a successor starts at once) or with an error when the Lease was
-// lost: the caller should exit, since its view of the world may be the older one.
+// then released, so that a successor starts at once) or with ErrLeaseLost when the Lease was lost.
 func Lead(ctx context.Context, log *slog.Logger, client kubernetes.Interface, l Lease, work func(context.Context) error) error {
 	// The elector ends the context of its work only after the Lease is gone. The work must
 	// have ended first, or a successor could begin while our last write is on its way.
@@ -60,7 +64,7 @@ func Lead(ctx context.Context, log *slog.Logger, client kubernetes.Interface, l 
 			OnStartedLeading: func(leading context.Context) {
 				close(started)
 				defer close(done)
-				log.Info("leading", "lease", l)
+				log.Info("leading", "lease", l.String())
 				result = workUntil(ctx, leading, work)
 				releaseLease()
 			},
@@ -96,7 +100,7 @@ func Lead(ctx context.Context, log *slog.Logger, client kubernetes.Interface, l 
 	if result != nil {
 		return result
 	}
-	return fmt.Errorf("lost lease %s", l)
+	return fmt.Errorf("%w %s", ErrLeaseLost, l)
 }
 
 // workUntil runs work until the program is asked to stop or the Lease is lost.

@@ -7,7 +7,7 @@ package lb
 // a user can search for the same word everywhere. MetalLB's reasons keep their spelling.
 type Reason string
 
-// Reasons of the controller. The event reasons are MetalLB's (metallb-map 2.7).
+// Reasons of the controller. The event reasons are MetalLB's.
 const (
 	IPAllocated            Reason = "IPAllocated"
 	AllocationFailed       Reason = "AllocationFailed"

@@ -84,18 +84,21 @@ func (r replica) signal(t *testing.T, s syscall.Signal) time.Time {
 	return at
 }
 
-// exited waits until the process has ended.
-func (r replica) exited(t *testing.T) {
+// standsBy waits until the process has found out that it lost the Lease, and is Ready again.
+func (r replica) standsBy(t *testing.T, since time.Time) {
 	t.Helper()
 	eventually(t, func(ctx context.Context) error {
-		list, err := lab.Processes(ctx)
-		for _, p := range list {
-			if p.PID == r.pid {
-				return fmt.Errorf("process %d of %s on %s still runs", r.pid, r.pod, r.node)
-			}
+		log, err := lab.Kubectl(ctx, "-n", labctl.Namespace, "logs", r.pod, "--since-time="+since.UTC().Format(time.RFC3339Nano))
+		_, after, anew := strings.Cut(log, `"beginning anew: `)
+		if err == nil && (!anew || !strings.Contains(after, `"standing by"`)) {
+			err = fmt.Errorf("%s does not stand by", r.pod)
 		}
 		return err
 	})
+	kubectl(t, "-n", labctl.Namespace, "wait", "--for=condition=Ready", "pod/"+r.pod, "--timeout=20s")
+	if pid, err := controllerOn(t.Context(), r.node); err != nil || pid != r.pid {
+		t.Errorf("%s is process %d, %v, and was %d", r.pod, pid, err, r.pid)
+	}
 }
 
 // bury deletes the pod of a killed controller, so that its successor need not sit out a back-off.
@@ -180,7 +183,8 @@ func TestControllerKilledWhileAssigning(t *testing.T) {
 }
 
 // TestControllerStopsAndGoesOnWhileAnotherLeads stops the process of a leader in the middle of its
-// writes, until another one has led for a while, and lets it go on.
+// writes, until another one has led for a while, and lets it go on: in the same process, it
+// stands by until the next one stops.
 func TestControllerStopsAndGoesOnWhileAnotherLeads(t *testing.T) {
 	const rounds, pause = 5, 4 * time.Second
 	client := connect(t)
@@ -203,21 +207,18 @@ func TestControllerStopsAndGoesOnWhileAnotherLeads(t *testing.T) {
 		})
 	}
 
-	var gone []string
 	for range rounds {
-		first := leader(t, client, gone...)
+		first := leader(t, client)
 		given(5)
 		l.waiting(t)
 		stopped := first.signal(t, syscall.SIGSTOP)
-		gone = append(gone, first.pod)
-		second := leader(t, client, gone...)
+		second := leader(t, client, first.pod)
 		given(20)
 		time.Sleep(time.Until(stopped.Add(pause)))
 		woken := first.signal(t, syscall.SIGCONT)
-		first.exited(t)
-		t.Logf("%s stood still for %d ms, while %s led, and ended %d ms after it went on",
+		first.standsBy(t, woken)
+		t.Logf("%s stood still for %d ms, while %s led, and stood by %d ms after it went on",
 			first.pod, woken.Sub(stopped).Milliseconds(), second.pod, time.Since(woken).Milliseconds())
-		first.bury(t, client)
 	}
 	n := c.finish(t)
 	l.all(t, n, patience)

@@ -3,6 +3,5 @@
 
 // Package story tells what a person does with Clarion and sees, on a lab cluster: a real
 // Kubernetes control plane, a real kube-proxy on every node, and a client on the LAN that is
-// no node. The names A1, A2, ... are those of the acceptance stories. Run it with
-// `make test-lab`; it needs root and bin/lab.
+// no node. Run it with `make test-lab`; it needs root and bin/lab.
 package story

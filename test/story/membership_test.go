@@ -30,7 +30,7 @@ func apiServerDown(t *testing.T) (start func()) {
 		}); err != nil {
 			t.Error(err)
 		}
-		// A controller that lost its lease ends, and the kubelet restarts it later and later.
+		// A controller that lost its Lease reads everything again.
 		kubectl(t, "-n", labctl.Namespace, "rollout", "status", "deployment/controller", "--timeout=60s")
 	}
 	t.Cleanup(start)

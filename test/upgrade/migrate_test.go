@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// migrates is story A2: the ConfigMap of MetalLB up to 0.12 becomes objects, which are applied on
+// migrates checks that the ConfigMap of MetalLB up to 0.12 becomes objects, which are applied on
 // request. Applying them again changes nothing.
 func (c *cluster) migrates(t *testing.T) {
 	t.Helper()

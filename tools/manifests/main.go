@@ -29,7 +29,7 @@ func main() {
 // files are the folders of config/ that users apply as they are, and what they become.
 func files() map[string]string {
 	return map[string]string{
-		"native": "clarion.yaml", "prometheus": "prometheus.yaml", "networkpolicies": "networkpolicies.yaml",
+		"native": "clarion.yaml", "crd": "crds.yaml", "prometheus": "prometheus.yaml", "networkpolicies": "networkpolicies.yaml",
 	}
 }
 

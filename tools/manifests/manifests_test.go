@@ -99,7 +99,9 @@ func TestEveryFolderRendersInTheNamespace(t *testing.T) {
 	}
 }
 
-func TestTheRealtimeComponentAddsItsCapability(t *testing.T) {
+// overlay makes a kustomization, of %s for config/, and returns its folder.
+func overlay(t *testing.T, format string) string {
+	t.Helper()
 	dir := t.TempDir()
 	config, err := filepath.Abs("../../config")
 	if err != nil {
@@ -109,10 +111,40 @@ func TestTheRealtimeComponentAddsItsCapability(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := "resources: [" + relative + "/native]\ncomponents: [" + relative + "/realtime]\n"
+	text := strings.ReplaceAll(format, "%s", relative)
 	if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	return dir
+}
+
+// The kustomization for another namespace is that of docs/install.md.
+func TestAnotherNamespaceIsNamedEverywhere(t *testing.T) {
+	page, err := os.ReadFile("../../docs/install.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, found := strings.Cut(string(page), "```kustomization\n")
+	text, _, _ = strings.Cut(text, "```")
+	if !found || !strings.Contains(text, "path/to/config") {
+		t.Fatalf("docs/install.md has no kustomization: %q", text)
+	}
+	out, err := render(overlay(t, strings.ReplaceAll(text, "path/to/config", "%s")), "", "dev")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(out)) {
+		if strings.Contains(line, "metallb-system") && !strings.Contains(line, "name: metallb-system:") { // of ClusterRoles
+			t.Errorf("left of the other namespace: %s", strings.TrimSpace(line))
+		}
+	}
+	if n := strings.Count(string(out), "namespace: lb\n"); n < 10 || !strings.Contains(string(out), "name: lb\n") {
+		t.Errorf("%d objects are in namespace lb", n)
+	}
+}
+
+func TestTheRealtimeComponentAddsItsCapability(t *testing.T) {
+	dir := overlay(t, "resources: [%s/native]\ncomponents: [%s/realtime]\n")
 	for folder, want := range map[string]string{dir: "[NET_RAW SYS_NICE]", "../../config/native": "[NET_RAW]"} {
 		out, err := render(folder, "", "dev")
 		if err != nil {

@@ -105,9 +105,16 @@ func fields(prefix string, s *apiextensions.JSONSchemaProps, rows []row) []row {
 
 // wellKnown says whether a schema is one that every user of Kubernetes knows.
 func wellKnown(s *apiextensions.JSONSchemaProps) bool {
-	_, selector := s.Properties["matchExpressions"]
-	_, condition := s.Properties["lastTransitionTime"]
-	return selector || condition
+	return isSelector(s) || isCondition(s)
+}
+
+func isSelector(s *apiextensions.JSONSchemaProps) bool {
+	return s.Properties["matchExpressions"].Type != ""
+}
+
+// isCondition tells a metav1.Condition from a status that also has the time of its last change.
+func isCondition(s *apiextensions.JSONSchemaProps) bool {
+	return s.Properties["lastTransitionTime"].Type != "" && s.Properties["type"].Type != ""
 }
 
 func describe(p *apiextensions.JSONSchemaProps, required bool) string {
@@ -117,9 +124,9 @@ func describe(p *apiextensions.JSONSchemaProps, required bool) string {
 		s, kind = p.Items.Schema, "list of "
 	}
 	switch {
-	case s.Properties["matchExpressions"].Type != "":
+	case isSelector(s):
 		kind += "LabelSelector"
-	case s.Properties["lastTransitionTime"].Type != "":
+	case isCondition(s):
 		kind += "Condition"
 	case s.XIntOrString:
 		kind += "integer or string"
