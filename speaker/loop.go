@@ -33,6 +33,7 @@ type loop struct {
 	sources     *kube.Sources
 	speakers    *kube.Speakers // nil without membership
 	members     *members.Members
+	candidacy   *candidacy
 	nodes       *nodeWatch // nil without sessions between speakers
 	links       *link.Watcher
 	layer2      l2.Config
@@ -54,7 +55,6 @@ type loop struct {
 	waiting  lb.Reason
 	leaving  atomic.Bool   // handing over before the end
 	planned  atomic.Uint64 // members.Fences before the view that the wire's set follows from
-	informed atomic.Bool   // the cluster is known
 	passes   atomic.Uint64
 	waits    atomic.Uint64 // passes that changed nothing, because an input was missing
 }
@@ -101,7 +101,7 @@ func (l *loop) pass(ctx context.Context) {
 		l.wait(lb.ClusterUnknown)
 		return
 	}
-	l.inform()
+	l.candidacy.inform()
 	snapshot, problems := l.compiler.Compile(objects)
 	l.config.Set(kube.ConfigState("configReconcilerValid", problems))
 	fences := l.members.Fences()

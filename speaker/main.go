@@ -86,7 +86,7 @@ func assemble(o options, log *slog.Logger) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.members.SetInterfaces(lb.Usable{}) // no candidate before it knows for what; tellInterfaces
+	l.candidacy = newCandidacy(l.members.SetInterfaces)
 	l.nodes, err = newNodeWatch(l.members, o.bind().Addr(), o.watchPort(), log)
 	if err != nil {
 		return nil, err

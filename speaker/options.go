@@ -10,6 +10,7 @@ import (
 	"os"
 	"time"
 
+	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/yaml"
 
 	"github.com/clarion-lb/clarion/internal/daemon"
@@ -83,6 +84,9 @@ func (o *options) define(f *daemon.Flags) {
 	for _, name := range []string{"bgp-debounce-timeout", "frrk8s-namespace", "frrk8s-secret-passthrough"} {
 		f.Ignore(name, noFRR)
 	}
+	for _, name := range []string{"METALLB_BGP_TYPE", "METALLB_BGP_DEBOUNCE_TIMEOUT", "FRRK8S_NAMESPACE", "FRR_LOGGING_LEVEL"} {
+		f.IgnoreEnv(name, noFRR)
+	}
 }
 
 // check finds values that a flag package cannot.
@@ -92,6 +96,9 @@ func (o options) check() error {
 		if _, err := netip.ParseAddr(o.mlBindAddr); err != nil {
 			errs = append(errs, fmt.Errorf("--ml-bindaddr: %w", err))
 		}
+	}
+	if _, err := labels.Parse(o.mlLabels); err != nil {
+		errs = append(errs, fmt.Errorf("--ml-labels (METALLB_ML_LABELS) %q does not select the speakers' Pods; give a label selector such as app=metallb,component=speaker: %w", o.mlLabels, err))
 	}
 	if o.mlBindPort < 1 || o.mlBindPort > 65535 {
 		errs = append(errs, fmt.Errorf("--ml-bindport %d is not between 1 and 65535", o.mlBindPort))

@@ -79,6 +79,7 @@ func TestFlagsWinOverTheEnvironment(t *testing.T) {
 func TestMembershipMistakesAreNamed(t *testing.T) {
 	for args, want := range map[string]string{
 		"--ml-bindaddr=here":     "--ml-bindaddr",
+		"--ml-labels=app=a,,":    `--ml-labels (METALLB_ML_LABELS) "app=a,," does not select`,
 		"--ml-bindport=0":        "--ml-bindport 0",
 		"--ml-bindport=65536":    "--ml-bindport 65536",
 		"--ml-watch-port=-1":     "--ml-watch-port -1",

@@ -5,6 +5,7 @@ package main
 
 import (
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/clarion-lb/clarion/internal/lb"
@@ -70,23 +71,46 @@ func (l *loop) usable(links []lb.Link) lb.Usable {
 
 // note keeps the links for the passes and tells the other speakers what changes with them.
 func (l *loop) note(links []lb.Link) {
-	l.ports.Store(&ports{links, l.usable(links)})
-	l.tellInterfaces()
+	usable := l.usable(links)
+	l.ports.Store(&ports{links, usable})
+	l.candidacy.note(usable)
 	l.tellHardware(links)
 }
 
-// inform notes that the cluster is known.
-func (l *loop) inform() {
-	if !l.informed.Swap(true) {
-		l.tellInterfaces()
+// candidacy tells the other speakers on which interfaces this node could announce: on none as
+// long as it does not know the cluster. It may be a member by then, and the others would leave
+// addresses to it that it has never heard of.
+type candidacy struct {
+	tell func(lb.Usable)
+
+	// Held while telling, too: the links and the loop both tell, and the newest must be told last.
+	mu       sync.Mutex
+	usable   *lb.Usable // nil while the interfaces are not known
+	informed bool       // the cluster is known
+}
+
+// newCandidacy returns one that has told the others of no interface.
+func newCandidacy(tell func(lb.Usable)) *candidacy {
+	tell(lb.Usable{})
+	return &candidacy{tell: tell}
+}
+
+// note says on which interfaces this node could announce from now on.
+func (c *candidacy) note(usable lb.Usable) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.usable = &usable
+	if c.informed {
+		c.tell(usable)
 	}
 }
 
-// tellInterfaces tells the other speakers on which interfaces this node could announce: on none
-// as long as it does not know the cluster. It may be a member by then, and the others would leave
-// addresses to it that it has never heard of.
-func (l *loop) tellInterfaces() {
-	if p := l.ports.Load(); p != nil && l.informed.Load() {
-		l.members.SetInterfaces(p.usable)
+// inform says that the cluster is known.
+func (c *candidacy) inform() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.usable != nil && !c.informed {
+		c.tell(*c.usable)
 	}
+	c.informed = true
 }

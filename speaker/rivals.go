@@ -72,6 +72,8 @@ func (r *rivals) watch(ctx context.Context, s lb.Snapshot, v lb.View, d plan.Des
 	r.look(ctx)
 	if len(r.seen) == 0 && len(r.yielded) == 0 {
 		r.kept = plan.Kept{}
+		clear(r.told) // whoever comes back is news
+		clear(r.insisted)
 		return d
 	}
 	r.settle(d.Self, s, v)

@@ -59,9 +59,6 @@ func (g *Gossip) Turn() uint64 { return g.turn }
 // Owners returns the record as lb.View wants it.
 func (g *Gossip) Owners() map[netip.Addr]string { return g.record.Owners() }
 
-// Pending returns the number of claims that are yet to be told.
-func (g *Gossip) Pending() int { return len(g.queue) }
-
 // Take records that a node owns addresses now, to be told a number of times, and says whether
 // any of that is new. Some may have to wait, because the node took them a moment ago and
 // somebody else did since; again is when to try the first of those, zero if there is none.

@@ -5,7 +5,6 @@ package elect
 
 import (
 	"cmp"
-	"maps"
 	"net/netip"
 )
 
@@ -57,9 +56,6 @@ func (r *Record) Insist(addr netip.Addr, node string) bool {
 	return have.Node == node && r.Merge(addr, Claim{Node: node, Term: have.Term + 2})
 }
 
-// Claims returns a copy of the whole record, for a speaker that has heard nothing yet.
-func (r *Record) Claims() map[netip.Addr]Claim { return maps.Clone(r.claims) }
-
 // Owners returns the record as lb.View wants it.
 func (r *Record) Owners() map[netip.Addr]string {
 	out := make(map[netip.Addr]string, len(r.claims))
@@ -67,9 +63,4 @@ func (r *Record) Owners() map[netip.Addr]string {
 		out[a] = c.Node
 	}
 	return out
-}
-
-// Retain drops the addresses that are no longer in use.
-func (r *Record) Retain(used func(netip.Addr) bool) {
-	maps.DeleteFunc(r.claims, func(a netip.Addr, _ Claim) bool { return !used(a) })
 }

@@ -118,11 +118,7 @@ func (w *ConfigWriter) write(ctx context.Context) error {
 
 // own makes the object this Pod's, so that it does not vanish with the Pod before it.
 func (w *ConfigWriter) own(ctx context.Context, state *v1beta1.ConfigurationState) error {
-	labels := maps.Clone(state.Labels)
-	if labels == nil {
-		labels = map[string]string{}
-	}
-	maps.Copy(labels, w.self.Labels) // others stay
+	labels := withLabels(state.Labels, w.self.Labels)
 	if reflect.DeepEqual(state.OwnerReferences, w.owner.references) && maps.Equal(labels, state.Labels) {
 		return nil
 	}

@@ -82,8 +82,11 @@ func (s *stateServer) requests() []string {
 	return out
 }
 
-// client reaches the server without a socket.
-func (s *stateServer) client(t *testing.T) rest.Interface {
+// client reaches the server.
+func (s *stateServer) client(t *testing.T) rest.Interface { return clientOf(t, s.answer) }
+
+// clientOf reaches a server without a socket.
+func clientOf(t *testing.T, answer func(*http.Request) (*http.Response, error)) rest.Interface {
 	t.Helper()
 	scheme := runtime.NewScheme()
 	if err := v1beta1.AddToScheme(scheme); err != nil {
@@ -92,7 +95,7 @@ func (s *stateServer) client(t *testing.T) rest.Interface {
 	metav1.AddToGroupVersion(scheme, v1beta1.GroupVersion())
 	return &fake.RESTClient{
 		NegotiatedSerializer: serializer.NewCodecFactory(scheme).WithoutConversion(),
-		GroupVersion:         v1beta1.GroupVersion(), Client: fake.CreateHTTPClient(s.answer),
+		GroupVersion:         v1beta1.GroupVersion(), Client: fake.CreateHTTPClient(answer),
 	}
 }
 

@@ -39,10 +39,15 @@ const (
 	// eventMemory is how many objects a writer remembers to count up their repeated events;
 	// client-go's 4096 would cost more memory than thousands of Services.
 	eventMemory = 512 / eventWriters
+
+	// eventsKept is how many events may wait for a writer: with all writers more than there are
+	// after a start with 20,000 Services. What an API server that is away keeps waiting for longer
+	// is of the past by then.
+	eventsKept = 32 * 1024 / eventWriters
 )
 
-// Events writes events in the background, warnings first and otherwise in order, none lost
-// while the program runs. Repeated events are counted up on one object and floods are cut by
+// Events writes events in the background, warnings first and otherwise in order. None is lost while
+// the program runs, unless so many wait that the oldest are dropped. Repeated events are counted up on one object and floods are cut by
 // client-go's correlator. Its recorder is not used, because it drops what does not fit in a queue
 // of a thousand, and holds all events for ten seconds when the API server does not answer one.
 type Events struct {
@@ -126,9 +131,10 @@ type eventWriter struct {
 	source     *EventSource
 	wake       chan struct{}
 
-	mu     sync.Mutex
-	urgent []happening // warnings
-	normal []happening
+	mu      sync.Mutex
+	urgent  []happening // warnings
+	normal  []happening
+	dropped int // since both were empty
 }
 
 func (w *eventWriter) put(h happening) {
@@ -138,14 +144,28 @@ func (w *eventWriter) put(h happening) {
 	} else {
 		w.normal = append(w.normal, h)
 	}
+	if len(w.urgent)+len(w.normal) > eventsKept {
+		w.drop()
+	}
 	w.mu.Unlock()
 	wake(w.wake)
+}
+
+// drop forgets the oldest event, a warning only when there is nothing else.
+func (w *eventWriter) drop() {
+	queue := &w.normal
+	if len(*queue) == 0 {
+		queue = &w.urgent
+	}
+	shift(queue)
+	w.dropped++
 }
 
 func (w *eventWriter) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		next, ok := w.take()
 		if !ok {
+			w.tellDropped()
 			select {
 			case <-ctx.Done():
 			case <-w.wake:
@@ -225,14 +245,30 @@ func (w *eventWriter) take() (happening, bool) {
 	defer w.mu.Unlock()
 	for _, queue := range []*[]happening{&w.urgent, &w.normal} {
 		if len(*queue) > 0 {
-			next := (*queue)[0]
-			(*queue)[0] = happening{} // the array lives until the queue is empty
-			*queue = (*queue)[1:]
-			return next, true
+			return shift(queue), true
 		}
 		*queue = nil // the array that the slice has moved through
 	}
 	return happening{}, false
+}
+
+// shift takes the first of a queue that is not empty.
+func shift(queue *[]happening) happening {
+	first := (*queue)[0]
+	(*queue)[0] = happening{} // the array lives until the queue is empty
+	*queue = (*queue)[1:]
+	return first
+}
+
+// tellDropped logs how many events were dropped, once no more wait.
+func (w *eventWriter) tellDropped() {
+	w.mu.Lock()
+	n := w.dropped
+	w.dropped = 0
+	w.mu.Unlock()
+	if n > 0 {
+		w.log.Warn("events were dropped: more than fit waited for the API server", "count", n, "kept", eventsKept)
+	}
 }
 
 // ServiceRef returns what an event needs to know of a Service.

@@ -4,10 +4,12 @@
 package kube
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -57,6 +59,62 @@ func TestNoEventIsLostInAFlood(t *testing.T) {
 		synctest.Wait()
 		if got := len(storedEvents(t, client)); got != n {
 			t.Errorf("%d events are stored, want %d", got, n)
+		}
+	})
+}
+
+// An API server that is away for long must not cost the program its memory.
+func TestTheOldestEventsAreDroppedWhenTooManyWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := fake.NewClientset()
+		var away atomic.Bool
+		var stored atomic.Int32
+		away.Store(true)
+		client.PrependReactor("create", "events", func(k8stesting.Action) (bool, runtime.Object, error) {
+			if away.Load() {
+				return true, nil, errors.New("connection refused")
+			}
+			stored.Add(1)
+			return true, &corev1.Event{}, nil
+		})
+		var logged bytes.Buffer
+		e := NewEvents(slog.New(slog.NewTextHandler(&logged, nil)), client.CoreV1(), EventSource{Component: "test", Host: "n1"})
+		w := e.writers[0]
+		put := func(eventType string, from, to int) {
+			for i := from; i < to; i++ {
+				name := fmt.Sprintf("s%06d", i)
+				w.put(happening{ServiceRef("ns", name, name), metav1.Now(), eventType, "R", "m"})
+			}
+		}
+		put(corev1.EventTypeWarning, 0, 10)
+		put(corev1.EventTypeNormal, 10, eventsKept+15)
+		if len(w.urgent) != 10 || len(w.normal) != eventsKept-10 || w.normal[0].object.Name != "s000025" {
+			t.Errorf("%d warnings and %d others wait, the first of them %s", len(w.urgent), len(w.normal), w.normal[0].object.Name)
+		}
+		put(corev1.EventTypeWarning, eventsKept+15, 2*eventsKept+15) // more than fit in place of the others
+		put(corev1.EventTypeNormal, 2*eventsKept+15, 2*eventsKept+16)
+		if len(w.urgent) != eventsKept || len(w.normal) != 0 || w.urgent[0].object.Name != fmt.Sprintf("s%06d", eventsKept+15) {
+			t.Errorf("%d warnings and %d others wait, the first %s", len(w.urgent), len(w.normal), w.urgent[0].object.Name)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- e.Run(ctx) }()
+		time.Sleep(time.Minute)
+		if logged.Len() > 0 {
+			t.Errorf("logged %s", &logged)
+		}
+		away.Store(false)
+		time.Sleep(eventRetryMost)
+		synctest.Wait()
+		if got := stored.Load(); got != eventsKept {
+			t.Errorf("%d events are stored, want %d", got, eventsKept)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if got, want := logged.String(), fmt.Sprintf("count=%d ", eventsKept+16); strings.Count(got, "\n") != 1 || !strings.Contains(got, want) {
+			t.Errorf("logged %q, want %s once", got, want)
 		}
 	})
 }

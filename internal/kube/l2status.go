@@ -5,18 +5,14 @@ package kube
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"reflect"
 	"slices"
 	"sync"
-	"time"
 
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/clarion-lb/clarion/api/v1beta1"
-	"github.com/clarion-lb/clarion/internal/daemon"
 	"github.com/clarion-lb/clarion/internal/lb"
 	"github.com/clarion-lb/clarion/internal/plan"
 )
@@ -30,17 +26,10 @@ const (
 	l2StatusResource = "servicel2statuses"
 )
 
-// l2StatusPause is how long the writer lets things settle before a round. Status objects are
-// for people to read; they must not compete with the Service writes of a mass change.
-const l2StatusPause = time.Second
-
 // L2StatusWriter keeps one ServiceL2Status for each Service that this node announces.
 type L2StatusWriter struct {
-	log    *slog.Logger
-	kind   objectKind
-	owner  *Owner
+	statusRounds
 	stored Store[*v1beta1.ServiceL2Status]
-	wake   chan struct{}
 
 	mu     sync.Mutex
 	wanted plan.Desired
@@ -49,9 +38,7 @@ type L2StatusWriter struct {
 
 // NewL2StatusWriter returns a writer of objects in the namespace, owned by this speaker's Pod.
 func NewL2StatusWriter(w *Watcher, c Clients, namespace string, owner *Owner, log *slog.Logger) (*L2StatusWriter, error) {
-	out := &L2StatusWriter{
-		log: log, kind: objectKind{c.V1beta1, namespace, l2StatusResource}, owner: owner, wake: make(chan struct{}, 1),
-	}
+	out := &L2StatusWriter{statusRounds: statusRounds{log, objectKind{c.V1beta1, namespace, l2StatusResource}, owner, make(chan struct{}, 1)}}
 	stored, err := Watch(w, Source[*v1beta1.ServiceL2Status]{
 		Client: c.V1beta1, Resource: l2StatusResource, Namespace: namespace,
 		Example: &v1beta1.ServiceL2Status{}, Strip: stripManaged[*v1beta1.ServiceL2Status],
@@ -70,25 +57,7 @@ func (w *L2StatusWriter) Set(d plan.Desired, v lb.View) {
 }
 
 // Run writes until ctx ends.
-func (w *L2StatusWriter) Run(ctx context.Context) error {
-	if w.owner.wait(ctx) != nil {
-		return nil
-	}
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-w.wake:
-		}
-		if daemon.Sleep(ctx, l2StatusPause) != nil {
-			return nil
-		}
-		if err := w.round(ctx); err != nil && ctx.Err() == nil {
-			w.log.Warn("write layer 2 status; trying again", "error", err)
-			wake(w.wake)
-		}
-	}
-}
+func (w *L2StatusWriter) Run(ctx context.Context) error { return w.run(ctx, w.round) }
 
 func (w *L2StatusWriter) round(ctx context.Context) error {
 	w.mu.Lock()
@@ -103,14 +72,18 @@ func (w *L2StatusWriter) round(ctx context.Context) error {
 		stored[s.Name] = s
 		existing = append(existing, readL2Status(s))
 	}
-	var errs []error
+	var failed failures
 	for _, s := range plan.L2Statuses(desired) {
-		errs = append(errs, w.put(ctx, s, stored[s.Name]))
+		if failed.add(w.put(ctx, s, stored[s.Name])) {
+			break
+		}
 	}
 	for _, s := range plan.StaleL2Statuses(desired, view, existing) {
-		errs = append(errs, deleteObject(ctx, w.kind, s.Name))
+		if failed.add(deleteObject(ctx, w.kind, s.Name)) {
+			break
+		}
 	}
-	return errors.Join(errs...)
+	return failed.err()
 }
 
 // put makes one object right.
@@ -124,13 +97,15 @@ func (w *L2StatusWriter) put(ctx context.Context, s plan.L2Status, stored *v1bet
 		},
 		Status: renderL2Status(s),
 	}
-	if stored != nil {
-		keepTimes(stored.Status.Conditions, want.Status.Conditions)
-		if sameL2Status(stored.Status, want.Status) && reflect.DeepEqual(stored.OwnerReferences, want.OwnerReferences) {
-			return nil
-		}
+	if stored == nil {
+		keepTransitionTimes(want.Status.Conditions, nil)
+		return putObject(ctx, w.kind, want, nil, false)
 	}
-	return putObject(ctx, w.kind, want, stored, stored != nil)
+	keepTransitionTimes(want.Status.Conditions, stored.Status.Conditions)
+	if sameL2Status(stored.Status, want.Status) && reflect.DeepEqual(stored.OwnerReferences, want.OwnerReferences) {
+		return nil
+	}
+	return putObject(ctx, w.kind, want, stored, true)
 }
 
 func renderL2Status(s plan.L2Status) v1beta1.ServiceL2StatusStatus {
@@ -143,19 +118,10 @@ func renderL2Status(s plan.L2Status) v1beta1.ServiceL2StatusStatus {
 	if s.Conflict != "" {
 		out.Conditions = []metav1.Condition{{
 			Type: v1beta1.ConditionAddressConflict, Status: metav1.ConditionTrue, Reason: "ForeignHost",
-			Message: s.Conflict, LastTransitionTime: metav1.Now(),
+			Message: s.Conflict,
 		}}
 	}
 	return out
-}
-
-// keepTimes leaves the time of a condition alone whose status does not change.
-func keepTimes(before, after []metav1.Condition) {
-	for i := range after {
-		if old := meta.FindStatusCondition(before, after[i].Type); old != nil && old.Status == after[i].Status {
-			after[i].LastTransitionTime = old.LastTransitionTime
-		}
-	}
 }
 
 func readL2Status(s *v1beta1.ServiceL2Status) plan.L2Status {

@@ -5,7 +5,6 @@ package kube
 
 import (
 	"encoding/json"
-	"log/slog"
 	"net/http"
 	"path"
 	"slices"
@@ -37,6 +36,7 @@ func (s someCopies[T]) get(k lb.Key) (found T, ok bool) {
 type echoes struct {
 	mu   sync.Mutex
 	got  []string
+	last v1beta1.ServiceL2Status
 	gone bool // objects are not found
 }
 
@@ -62,6 +62,7 @@ func (e *echoes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	in.APIVersion, in.Kind = "metallb.io/v1beta1", "ServiceL2Status"
+	e.last = in
 	_ = json.NewEncoder(w).Encode(in)
 }
 
@@ -91,8 +92,8 @@ func TestStatusOfLayer2GetsANewOwner(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			server := &echoes{gone: c.gone}
 			w := &L2StatusWriter{
-				log: slog.New(slog.DiscardHandler), kind: objectKind{connect(t, server).V1beta1, "metallb-system", l2StatusResource}, owner: ownedBy(of("new")),
-				stored: Store[*v1beta1.ServiceL2Status]{someCopies[*v1beta1.ServiceL2Status](c.stored)}, wanted: desired,
+				statusRounds: statusRounds{kind: objectKind{connect(t, server).V1beta1, "metallb-system", l2StatusResource}, owner: ownedBy(of("new"))},
+				stored:       Store[*v1beta1.ServiceL2Status]{someCopies[*v1beta1.ServiceL2Status](c.stored)}, wanted: desired,
 			}
 			if err := w.round(t.Context()); err != nil {
 				t.Fatal(err)
@@ -101,5 +102,31 @@ func TestStatusOfLayer2GetsANewOwner(t *testing.T) {
 				t.Errorf("requests %q, want %q", server.got, c.want)
 			}
 		})
+	}
+}
+
+func TestConflictOfLayer2KeepsTheTimeItBegan(t *testing.T) {
+	server := &echoes{}
+	w := &L2StatusWriter{statusRounds: statusRounds{kind: objectKind{connect(t, server).V1beta1, "metallb-system", l2StatusResource}, owner: ownedBy(nil)}}
+	put := func(conflict string, stored *v1beta1.ServiceL2Status) []string {
+		server.got = nil
+		if err := w.put(t.Context(), plan.L2Status{Name: "l2-x", Node: "n1", Conflict: conflict}, stored); err != nil {
+			t.Fatal(err)
+		}
+		return server.got
+	}
+	put("in use by a", nil)
+	if c := server.last.Status.Conditions; len(c) != 1 || c[0].LastTransitionTime.IsZero() {
+		t.Fatalf("stored %+v, want since when", c)
+	}
+	began := metav1.Unix(1, 0)
+	stored := server.last.DeepCopy()
+	stored.Status.Conditions[0].LastTransitionTime = began
+	if got := put("in use by a", stored); len(got) > 0 {
+		t.Errorf("nothing is new, and requests %q", got)
+	}
+	put("in use by b", stored)
+	if c := server.last.Status.Conditions[0]; c.Message != "in use by b" || !c.LastTransitionTime.Equal(&began) {
+		t.Errorf("stored %+v", c)
 	}
 }

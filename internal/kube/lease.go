@@ -38,7 +38,7 @@ type Lease struct {
 // String returns "namespace/name".
 func (l Lease) String() string { return l.Namespace + "/" + l.Name }
 
-// ErrLeaseLost: another replica leads, or may soon. What this one knows may be older than what that
+// ErrLeaseLost means that another replica leads, or may soon. What this one knows may be older than what that
 // one decides, so nothing of it is to be used again.
 var ErrLeaseLost = errors.New("lost the lease")
 

@@ -5,10 +5,10 @@ package kube
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"log/slog"
+	"maps"
 	"reflect"
 	"sync"
 	"time"
@@ -21,10 +21,6 @@ import (
 	"github.com/clarion-lb/clarion/internal/daemon"
 )
 
-// objectPause is how long a writer lets things settle before a round. Status objects are for
-// people to read; they must not compete with the Service writes of a mass change.
-const objectPause = time.Second
-
 // objectGap is the least time between the writes of two objects: every node has one for each
 // Service, and together they could keep the API server busy.
 const objectGap = 5 * time.Millisecond
@@ -32,13 +28,10 @@ const objectGap = 5 * time.Millisecond
 // objectWriter keeps the status objects of one kind that this node writes. It looks at those with
 // the node's label only, so that a speaker does not watch what all the others write.
 type objectWriter[T cluster.Object] struct {
-	log    *slog.Logger
-	kind   objectKind
+	statusRounds
 	meta   metav1.ObjectMeta // namespace and label of all objects
-	owner  *Owner
 	stored Store[T]
 	same   func(a, b T) bool // compares what is reported
-	wake   chan struct{}
 
 	mu     sync.Mutex
 	wanted iter.Seq[T] // nil while nothing is known
@@ -58,7 +51,7 @@ func (k objectKind) request(r *rest.Request) *rest.Request {
 // speaker's Pod, that wants nothing yet.
 func newObjectWriter[T cluster.Object](w *Watcher, client rest.Interface, resource string, o Reporter, example T, same func(a, b T) bool) (*objectWriter[T], error) {
 	out := &objectWriter[T]{
-		log: o.Log, kind: objectKind{client, o.Namespace, resource}, owner: o.Owner, same: same, wake: make(chan struct{}, 1),
+		statusRounds: statusRounds{o.Log, objectKind{client, o.Namespace, resource}, o.Owner, make(chan struct{}, 1)}, same: same,
 		meta: metav1.ObjectMeta{
 			Namespace: o.Namespace, Labels: map[string]string{labelStatusNode: o.Node},
 		},
@@ -106,25 +99,7 @@ func (w *objectWriter[T]) set(wanted iter.Seq[T]) {
 }
 
 // Run writes until ctx ends.
-func (w *objectWriter[T]) Run(ctx context.Context) error {
-	if w.owner.wait(ctx) != nil {
-		return nil
-	}
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-w.wake:
-		}
-		if daemon.Sleep(ctx, objectPause) != nil {
-			return nil
-		}
-		if err := w.round(ctx); err != nil && ctx.Err() == nil {
-			w.log.Warn("write status objects; trying again", "resource", w.kind.resource, "error", err)
-			wake(w.wake)
-		}
-	}
-}
+func (w *objectWriter[T]) Run(ctx context.Context) error { return w.run(ctx, w.round) }
 
 // round makes the stored objects the wanted ones. Nothing is deleted before they are known.
 func (w *objectWriter[T]) round(ctx context.Context) error {
@@ -138,30 +113,36 @@ func (w *objectWriter[T]) round(ctx context.Context) error {
 	for _, s := range w.stored.List() {
 		stored[s.GetName()] = s
 	}
-	var errs []error
+	var failed failures
+	var refused bool // the others would be, too; what nobody wants is deleted all the same
 	for o := range wanted {
 		o.SetOwnerReferences(w.owner.references)
 		s, exists := stored[o.GetName()]
 		delete(stored, o.GetName())
-		if exists && w.same(s, o) && reflect.DeepEqual(s.GetOwnerReferences(), o.GetOwnerReferences()) {
+		if refused || exists && w.same(s, o) && reflect.DeepEqual(s.GetOwnerReferences(), o.GetOwnerReferences()) {
 			continue
 		}
-		errs = append(errs, putObject(ctx, w.kind, o, s, exists), daemon.Sleep(ctx, objectGap))
+		refused = failed.add(putObject(ctx, w.kind, o, s, exists)) || failed.add(daemon.Sleep(ctx, objectGap))
 	}
 	for name := range stored {
-		errs = append(errs, deleteObject(ctx, w.kind, name))
+		if failed.add(deleteObject(ctx, w.kind, name)) {
+			break
+		}
 	}
-	return errors.Join(errs...)
+	return failed.err()
 }
 
 // putObject makes one status object right. Status is a subresource, so that takes two requests for a
-// new object, and for one whose owner was the Pod before this one.
+// new object, for one whose owner was the Pod before this one, and for one that is not among the
+// copies because somebody took the label away by which they are read.
 func putObject[T cluster.Object](ctx context.Context, k objectKind, want, stored T, exists bool) error {
 	name := want.GetName()
 	if !exists {
 		stored, _ = want.DeepCopyObject().(T)
 		err := k.request(k.client.Post()).Body(want).Do(ctx).Into(stored)
 		if apierrors.IsAlreadyExists(err) {
+			stored.SetLabels(nil) // what the answer lacks would stay as it is sent
+			stored.SetOwnerReferences(nil)
 			err = k.request(k.client.Get()).Name(name).Do(ctx).Into(stored)
 		}
 		if err != nil {
@@ -170,14 +151,16 @@ func putObject[T cluster.Object](ctx context.Context, k objectKind, want, stored
 	}
 	out, _ := want.DeepCopyObject().(T)
 	out.SetResourceVersion(stored.GetResourceVersion())
-	if !reflect.DeepEqual(stored.GetOwnerReferences(), want.GetOwnerReferences()) {
+	out.SetLabels(withLabels(stored.GetLabels(), want.GetLabels()))
+	unlabelled := !exists && !maps.Equal(out.GetLabels(), stored.GetLabels()) // copies have none
+	if unlabelled || !reflect.DeepEqual(stored.GetOwnerReferences(), want.GetOwnerReferences()) {
 		answer, _ := want.DeepCopyObject().(T)
 		err := k.request(k.client.Put()).Name(name).Body(out).Do(ctx).Into(answer)
 		switch {
 		case apierrors.IsNotFound(err) && exists: // what belongs to the Pod before goes with it
 			return putObject(ctx, k, want, stored, false)
 		case err != nil:
-			return ignoreConflict(fmt.Errorf("update owner of %s: %w", name, err))
+			return ignoreConflict(fmt.Errorf("update owner and labels of %s: %w", name, err))
 		}
 		out.SetResourceVersion(answer.GetResourceVersion())
 	}
@@ -185,6 +168,16 @@ func putObject[T cluster.Object](ctx context.Context, k objectKind, want, stored
 		return ignoreConflict(fmt.Errorf("update status of %s: %w", name, err))
 	}
 	return nil
+}
+
+// withLabels returns labels with others added: what somebody else has put there stays.
+func withLabels(stored, own map[string]string) map[string]string {
+	out := maps.Clone(stored)
+	if out == nil {
+		out = map[string]string{}
+	}
+	maps.Copy(out, own)
+	return out
 }
 
 // deleteObject deletes one, which may be gone already.

@@ -36,7 +36,7 @@ type objectServer struct {
 }
 
 func (s *objectServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.Method == http.MethodGet {
+	if r.URL.Query().Has("labelSelector") {
 		s.list(w, r)
 		return
 	}
@@ -54,11 +54,17 @@ func (s *objectServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		name = in.Name
 	}
 	stored := s.objects[name]
-	s.version++
+	if r.Method != http.MethodGet {
+		s.version++
+	}
 	switch {
 	case r.Method == http.MethodDelete:
 		delete(s.objects, name)
 		stored = &in
+	case r.Method == http.MethodPost && stored != nil:
+		exists(w)
+		return
+	case r.Method == http.MethodGet:
 	case r.Method == http.MethodPost:
 		in.Status = v1beta1.ServiceBGPStatusStatus{}
 		stored = &in
@@ -78,6 +84,12 @@ func (s *objectServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := json.NewEncoder(w).Encode(stored); err != nil {
 		s.t.Error(err)
 	}
+}
+
+// exists declines to create.
+func exists(w http.ResponseWriter) {
+	w.WriteHeader(http.StatusConflict)
+	_ = json.NewEncoder(w).Encode(metav1.Status{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}, Code: 409, Reason: metav1.StatusReasonAlreadyExists})
 }
 
 // list answers a reflector once, and tells it nothing after that.
@@ -181,6 +193,42 @@ func TestStatusObjectsBecomeThoseWanted(t *testing.T) {
 	}
 }
 
+// An object without the label by which a speaker reads its own ones is not among its copies.
+func TestStatusObjectGetsItsLabelBack(t *testing.T) {
+	service := lb.Key{Namespace: "ns", Name: "web"}
+	name := plan.BGPStatusName("n1", service)
+	owner := []metav1.OwnerReference{{APIVersion: "v1", Kind: "Pod", Name: "speaker"}}
+	server := &objectServer{t: t, version: 6, objects: map[string]*v1beta1.ServiceBGPStatus{}}
+	w := newBGPStatusWriter(t, connect(t, server), Reporter{Log: slog.New(slog.DiscardHandler), Namespace: "metallb-system", Node: "n1", Owner: ownedBy(owner)})
+	w.SetServices(plan.BGP{Known: true, Self: "n1", Why: []plan.Advertised{{Service: service, Peers: []string{"r1"}}}})
+	full := map[string]string{"somebody": "else", labelStatusNode: "n1", labelStatusService: "web", labelStatusNamespace: "ns"}
+	repair := "POST , GET /" + name + ", PUT /" + name + ", PUT /" + name + "/status"
+	for what, c := range map[string]struct {
+		labels map[string]string
+		owner  []metav1.OwnerReference
+		want   string
+	}{
+		"no label":                      {map[string]string{"somebody": "else"}, owner, repair},
+		"no owner":                      {full, nil, repair},
+		"that of another node":          {map[string]string{"somebody": "else", labelStatusNode: "n2"}, owner, repair},
+		"its label, and a copy is late": {full, owner, "POST , GET /" + name + ", PUT /" + name + "/status"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			server.objects[name] = &v1beta1.ServiceBGPStatus{ObjectMeta: metav1.ObjectMeta{
+				Namespace: "metallb-system", Name: name, ResourceVersion: "6", Labels: c.labels, OwnerReferences: c.owner,
+			}}
+			replace(t, w)
+			rounds(t, w, server, c.want)
+			got := server.objects[name]
+			if !maps.Equal(got.Labels, full) || len(got.OwnerReferences) != 1 || len(got.Status.Peers) != 1 {
+				t.Errorf("stored %+v", got)
+			}
+			replace(t, w, got.DeepCopy())
+			rounds(t, w, server, "")
+		})
+	}
+}
+
 func newBGPStatusWriter(t *testing.T, c Clients, o Reporter) *BGPStatusWriter {
 	t.Helper()
 	watcher := NewWatcher(o.Log, func() {})
@@ -214,11 +262,17 @@ func rounds(t *testing.T, w *BGPStatusWriter, s *objectServer, want string) {
 // remember makes the writer's copies those of the server.
 func remember(t *testing.T, w *BGPStatusWriter, s *objectServer, name string) {
 	t.Helper()
+	replace(t, w, s.objects[name].DeepCopy())
+}
+
+// replace gives the writer other copies.
+func replace(t *testing.T, w *BGPStatusWriter, list ...any) {
+	t.Helper()
 	stored, ok := w.services.stored.copies.(*copies[*v1beta1.ServiceBGPStatus, *v1beta1.ServiceBGPStatus])
 	if !ok {
 		t.Fatalf("copies are %T", w.services.stored.copies)
 	}
-	if err := stored.Replace([]any{s.objects[name].DeepCopy()}, ""); err != nil {
+	if err := stored.Replace(list, ""); err != nil {
 		t.Fatal(err)
 	}
 }

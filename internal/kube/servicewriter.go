@@ -15,7 +15,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/util/workqueue"
 
 	"github.com/clarion-lb/clarion/internal/cluster"
 	"github.com/clarion-lb/clarion/internal/lb"
@@ -52,12 +51,12 @@ type ServiceWriter struct {
 	overlay *overlay
 	queue   chan Write
 	freed   chan struct{}
-	backoff workqueue.TypedRateLimiter[lb.Key]
 
 	mu      sync.Mutex
-	delayed map[lb.Key]time.Time // no new attempt before
-	awaited bool                 // somebody was told to wait for a write
-	hungry  bool                 // somebody awaits room
+	delayed map[lb.Key]time.Time     // no new attempt before
+	pauses  map[lb.Key]time.Duration // after the last attempt, of those that failed
+	awaited bool                     // somebody was told to wait for a write
+	hungry  bool                     // somebody awaits room
 	counts  WriteCounts
 }
 
@@ -74,13 +73,14 @@ func NewServiceWriter(log *slog.Logger, client kubernetes.Interface, kick func()
 		overlay: newOverlay(),
 		queue:   make(chan Write),
 		freed:   make(chan struct{}, 1),
-		backoff: workqueue.NewTypedItemExponentialFailureRateLimiter[lb.Key](retryFirst, retryMost),
 		delayed: map[lb.Key]time.Time{},
+		pauses:  map[lb.Key]time.Duration{},
 	}
 }
 
-// Overlay lays the writes that the store does not show yet over a list of Services.
+// Overlay lays the writes that the store does not show yet over the list of all Services.
 func (w *ServiceWriter) Overlay(services []*cluster.Packed) []*cluster.Packed {
+	w.forgetGone(services)
 	return w.overlay.apply(services)
 }
 
@@ -151,7 +151,7 @@ func (w *ServiceWriter) Echo(now *cluster.Packed) bool { return w.overlay.echo(n
 // version it is based on.
 type Write struct {
 	Service *corev1.Service
-	// Landed is called once the server has stored it, never otherwise, from any goroutine.
+	// Landed is called when the server says that it has stored it, never otherwise, from any goroutine.
 	Landed func()
 	// Awaited asks for a kick when it has been answered.
 	Awaited bool
@@ -191,17 +191,17 @@ func (w *ServiceWriter) Submit(ctx context.Context, writes []Write) {
 	}()
 }
 
-// Run performs the writes until ctx ends, and returns when the last one has been answered.
+// Run performs the writes until ctx ends, and returns when the last one has been answered. If this
+// process does not lead any more by then, it does not wait for answers.
 func (w *ServiceWriter) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	for range serviceWriters {
 		wg.Go(func() {
-			for {
+			for ctx.Err() == nil {
 				select {
 				case wr := <-w.queue:
 					w.write(ctx, wr)
 				case <-ctx.Done():
-					return
 				}
 			}
 		})
@@ -212,20 +212,20 @@ func (w *ServiceWriter) Run(ctx context.Context) error {
 
 func (w *ServiceWriter) write(parent context.Context, wr Write) {
 	svc, k := wr.Service, keyOf(wr.Service)
-	ctx, cancel := context.WithTimeout(parent, writeTimeout)
+	ctx, cancel := w.untilLost(parent)
 	defer cancel()
 	result, err := w.send(ctx, svc)
 	w.count(err)
 	switch {
 	case err == nil:
 		wr.Landed() // before the next pass can see the result
-		w.backoff.Forget(k)
+		w.forget(k)
 		if w.overlay.landed(result) {
 			w.kick()
 		}
 	case apierrors.IsNotFound(err), apierrors.IsGone(err):
 		w.overlay.drop(k)
-		w.backoff.Forget(k)
+		w.forget(k)
 	case errors.Is(err, errNotLeading), apierrors.IsConflict(err):
 		// Somebody may have given the address to another Service, or has changed the Service since
 		// it was read. The copy catches up within milliseconds, and the next pass decides on what is
@@ -236,12 +236,27 @@ func (w *ServiceWriter) write(parent context.Context, wr Write) {
 		w.log.Error("write service status was refused", "service", k, "error", err)
 		w.overlay.drop(k)
 		w.retry(k)
+	case parent.Err() != nil:
+		w.log.Warn("write service status: stopped without an answer", "service", k, "error", err)
 	default:
 		w.log.Warn("write service status: no answer; reading what became of it", "service", k, "error", err)
-		w.settle(parent, svc)
+		w.settle(parent, wr)
 		w.retry(k)
 	}
 	w.answered()
+}
+
+// untilLost is the context of one write. One that is on its way when the work is to end is still
+// waited for, since its answer comes within milliseconds; but not when the Lease is lost, which
+// Term knows before the work is told.
+func (w *ServiceWriter) untilLost(parent context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(parent), writeTimeout)
+	stop := context.AfterFunc(parent, func() {
+		if !w.leads() {
+			cancel()
+		}
+	})
+	return ctx, func() { stop(); cancel() }
 }
 
 // send asks whether this process leads as the last thing before the request: see Term.
@@ -256,45 +271,6 @@ func (w *ServiceWriter) send(ctx context.Context, svc *corev1.Service) (*corev1.
 func refused(err error) bool {
 	return apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) ||
 		apierrors.IsUnauthorized(err) || apierrors.IsTooManyRequests(err) || apierrors.IsMethodNotSupported(err)
-}
-
-// settle reads a Service whose write got no answer, until the server says what is stored.
-// The assumption stands all the while: the address may have been granted.
-func (w *ServiceWriter) settle(ctx context.Context, svc *corev1.Service) {
-	k := keyOf(svc)
-	pause := retryFirst
-	for {
-		attempt, cancel := context.WithTimeout(ctx, writeTimeout)
-		stored, err := w.client.CoreV1().Services(k.Namespace).Get(attempt, k.Name, metav1.GetOptions{})
-		cancel()
-		switch {
-		case err == nil:
-			w.overlay.landed(stored)
-			return
-		case apierrors.IsNotFound(err):
-			w.overlay.drop(k)
-			return
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(pause):
-			pause = min(2*pause, retryMost)
-		}
-	}
-}
-
-func (w *ServiceWriter) retry(k lb.Key) {
-	after := w.backoff.When(k)
-	w.mu.Lock()
-	w.delayed[k] = time.Now().Add(after)
-	w.mu.Unlock()
-	time.AfterFunc(after, func() {
-		w.mu.Lock()
-		delete(w.delayed, k)
-		w.mu.Unlock()
-		w.kick()
-	})
 }
 
 func (w *ServiceWriter) count(err error) {

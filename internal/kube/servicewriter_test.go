@@ -60,7 +60,11 @@ func TestServiceWriterAfterEachAnswer(t *testing.T) {
 		}, never, false, ""},
 		"no answer, but stored": {
 			func() (*corev1.Service, error) { return nil, errors.New("connection lost") },
-			func() (*corev1.Service, error) { return stored("u", "6", "192.0.2.1"), nil }, false, "192.0.2.1",
+			func() (*corev1.Service, error) { return stored("u", "6", "192.0.2.1"), nil }, true, "192.0.2.1",
+		},
+		"no answer, and somebody else's": {
+			func() (*corev1.Service, error) { return nil, errors.New("connection lost") },
+			func() (*corev1.Service, error) { return stored("u", "7", "192.0.2.2"), nil }, false, "192.0.2.2",
 		},
 		"no answer, and not stored": {
 			func() (*corev1.Service, error) { return nil, errors.New("connection lost") },

@@ -7,13 +7,10 @@ import (
 	"errors"
 	"slices"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/clarion-lb/clarion/internal/cluster"
 	"github.com/clarion-lb/clarion/internal/lb"
@@ -199,32 +196,5 @@ func TestTheControllerIsKickedForEveryService(t *testing.T) {
 		services.Delete(svc("4", corev1.ServiceTypeClusterIP)))
 	if err != nil || n != 3 {
 		t.Errorf("%d kicks, want 3, error %v", n, err)
-	}
-}
-
-// A server that starts refuses for a moment what it will allow.
-func TestOnlyALastingRefusalIsAnError(t *testing.T) {
-	forbidden := apierrors.NewForbidden(schema.GroupResource{Resource: "services"}, "", errors.New("rules not read"))
-	start := time.Unix(0, 0)
-	for name, tc := range map[string]struct {
-		err  error
-		at   []time.Duration // of attempts
-		want bool            // of the last one
-	}{
-		"the first":                 {forbidden, []time.Duration{0}, false},
-		"a moment later":            {forbidden, []time.Duration{0, time.Second}, false},
-		"when it lasts":             {forbidden, []time.Duration{0, time.Second, refusalPatience}, true},
-		"again after long":          {forbidden, []time.Duration{0, time.Hour}, false},
-		"while it slowly repeats":   {forbidden, []time.Duration{0, watchRetryMost, 2 * watchRetryMost}, true},
-		"that is a lost connection": {errors.New("refused"), []time.Duration{0, refusalPatience}, false},
-	} {
-		var r refusal
-		got := false
-		for _, at := range tc.at {
-			got = r.lasts(tc.err, start.Add(time.Hour).Add(at))
-		}
-		if got != tc.want {
-			t.Errorf("%s: lasts is %t, want %t", name, got, tc.want)
-		}
 	}
 }

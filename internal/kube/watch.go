@@ -36,6 +36,9 @@ const (
 	// kinds whose definitions it has not read. That is worth a word only when it lasts.
 	refusalPatience = 3 * time.Second
 	refusalForgiven = 3 * watchRetryMost // after so long without a refusal the next one is new
+
+	// Lost connections, timeouts and the like come and go with each restart of an API server.
+	failurePatience = 30 * time.Second
 )
 
 // Watcher runs the watches of one program. Every change of a watched object calls kick.
@@ -126,12 +129,12 @@ func listerWatcher[T watchable](w *Watcher, src Source[T]) toolscache.ListerWatc
 				o.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, src.Name).String()
 			}
 		})
-	var refused refusal
-	report := func(err error) {
-		if err == nil {
+	f := failure{log: w.log.With("resource", src.Resource)}
+	report := func(ctx context.Context, err error) {
+		if err == nil || ctx.Err() != nil { // nobody wants to know any more
 			return
 		}
-		w.watchError(src.Resource, err, refused.lasts(err, time.Now()))
+		f.tell(err, time.Now())
 		if src.Broken != nil {
 			src.Broken(err)
 		}
@@ -139,46 +142,73 @@ func listerWatcher[T watchable](w *Watcher, src Source[T]) toolscache.ListerWatc
 	return &toolscache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			list, err := from.ListWithContextFunc(ctx, o)
-			report(err)
+			report(ctx, err)
 			return list, err
 		},
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 			events, err := from.WatchFuncWithContext(ctx, o)
-			report(err)
+			report(ctx, err)
+			if err == nil {
+				f.over()
+			}
 			return events, err
 		},
 	}
 }
 
-// refusal is how long the API server has been refusing to serve a kind. The zero value is
-// ready; it is not for concurrent use.
-type refusal struct {
-	since, last time.Time
+// failure is for how long a kind could not be watched, and what was said about it. It is over when
+// a watch begins, because a list alone grows old. It is not for concurrent use.
+type failure struct {
+	log         *slog.Logger
+	since       time.Time // of the first error; zero when there is none
+	refused     time.Time // of the first refusal
+	refusedLast time.Time
+	told        string // "" for nothing
 }
 
-// lasts says whether an error is a refusal that has lasted.
-func (r *refusal) lasts(err error, now time.Time) bool {
-	if !apierrors.IsNotFound(err) && !apierrors.IsForbidden(err) {
-		return false
+// lasts says whether an error is one that has lasted.
+func (f *failure) lasts(err error, now time.Time) bool {
+	if f.since.IsZero() {
+		f.since = now
 	}
-	if now.Sub(r.last) > refusalForgiven {
-		r.since = now
+	if !refusal(err) {
+		return now.Sub(f.since) >= failurePatience
 	}
-	r.last = now
-	return now.Sub(r.since) >= refusalPatience
+	if now.Sub(f.refusedLast) > refusalForgiven {
+		f.refused = now
+	}
+	f.refusedLast = now
+	return now.Sub(f.refused) >= refusalPatience
 }
 
-// watchError logs why a watch does not work. Connections that are lost or refused are everyday
-// life of a watch and stay at debug level.
-func (w *Watcher) watchError(resource string, err error, lasting bool) {
+// refusal says whether the API server has refused to serve a kind.
+func refusal(err error) bool { return apierrors.IsNotFound(err) || apierrors.IsForbidden(err) }
+
+// tell logs why a watch does not work. Connections that are lost or refused are everyday life of a
+// watch and stay at debug level. What lasts is said once; a refusal, which has a cure, also after
+// anything else.
+func (f *failure) tell(err error, now time.Time) {
+	f.log.Debug("watch is started again", "error", err)
+	log, what := f.log.Error, "reading is not allowed; check the RBAC of this service account"
 	switch {
-	case lasting && apierrors.IsNotFound(err):
-		w.log.Error("kind is not served by the API server; install the CRDs", "resource", resource, "error", err)
-	case lasting:
-		w.log.Error("reading is not allowed; check the RBAC of this service account", "resource", resource, "error", err)
-	default:
-		w.log.Debug("watch is started again", "resource", resource, "error", err)
+	case apierrors.IsNotFound(err):
+		what = "kind is not served by the API server; install the CRDs"
+	case !refusal(err):
+		log, what = f.log.Warn, "reading does not work, and what is known grows old; trying again"
 	}
+	if !f.lasts(err, now) || what == f.told || f.told != "" && !refusal(err) {
+		return
+	}
+	f.told = what
+	log(what, "error", err)
+}
+
+// over notes that a watch has begun.
+func (f *failure) over() {
+	if f.told != "" {
+		f.log.Info("reading works again")
+	}
+	*f = failure{log: f.log}
 }
 
 // Run feeds the stores until ctx ends. It kicks once more when everything is synced,
