@@ -199,6 +199,7 @@ func TestInternalPeersAreWatchedAcrossHopsWhenTheyAreNotNextToUs(t *testing.T) {
 		"dynamic internal elsewhere":      {lb.Peer{MyASN: 1, Dynamic: lb.InternalASN, Address: far}, links[:1], false, nil, "many"},
 		"unnumbered internal":             {lb.Peer{MyASN: 1, PeerASN: 1, Interface: "eth0"}, links, false, nil, "one"},
 		"on a network of its VRF":         {lb.Peer{MyASN: 1, PeerASN: 1, Address: far, VRF: "red"}, links, false, nil, "one"},
+		"on a network of another's VRF":   {internal(far), links, false, nil, "many"},
 		"on a network outside its VRF":    {lb.Peer{MyASN: 1, PeerASN: 1, Address: near, VRF: "red"}, links, false, nil, "many"},
 		"bound to the link of its net":    {lb.Peer{MyASN: 1, PeerASN: 1, Address: near, VRF: "eth0"}, links, false, nil, "one"},
 		"no links at all":                 {internal(near), nil, false, nil, "many"},

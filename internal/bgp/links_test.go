@@ -14,6 +14,10 @@ func TestSessionsAreHeldWhileTheirLinkIsDown(t *testing.T) {
 	up := func(name string, prefixes ...string) lb.Link { return linkOf(name, true, prefixes) }
 	down := func(name string, prefixes ...string) lb.Link { return linkOf(name, false, prefixes) }
 	numbered := lb.Peer{Address: netip.MustParseAddr("192.0.2.1")}
+	inRed := lb.Peer{Address: numbered.Address, VRF: "red"}
+	red := lb.Link{Index: 4, Name: "red", Carrier: true}
+	bridge := lb.Link{Index: 5, Name: "br0", Carrier: true, Broadcast: true, ARP: true}
+	in := func(master, l lb.Link) lb.Link { l.Master = master.Index; return l }
 	for name, c := range map[string]struct {
 		peer  lb.Peer
 		links []lb.Link
@@ -26,8 +30,17 @@ func TestSessionsAreHeldWhileTheirLinkIsDown(t *testing.T) {
 		"unnumbered, with carrier":             {lb.Peer{Interface: "eth0"}, []lb.Link{up("eth0")}, ""},
 		"unnumbered, without carrier":          {lb.Peer{Interface: "eth0"}, []lb.Link{down("eth0")}, LinkDown},
 		"unnumbered, link is gone":             {lb.Peer{Interface: "eth0"}, []lb.Link{up("eth1")}, LinkDown},
-		"in a VRF that is down":                {lb.Peer{Address: numbered.Address, VRF: "red"}, []lb.Link{down("red"), up("eth0", "192.0.2.9/24")}, LinkDown},
-		"in a VRF, the address elsewhere down": {lb.Peer{Address: numbered.Address, VRF: "red"}, []lb.Link{up("red")}, ""},
+		"in a VRF that is down":                {inRed, []lb.Link{down("red"), up("eth0", "192.0.2.9/24")}, LinkDown},
+		"in a VRF, the address elsewhere down": {inRed, []lb.Link{red, down("eth0", "192.0.2.9/24")}, ""},
+		"in a VRF, the address elsewhere up":   {inRed, []lb.Link{red, up("eth0", "192.0.2.9/24"), in(red, down("eth1", "192.0.2.8/24"))}, LinkDown},
+		"in a VRF, its link up":                {inRed, []lb.Link{red, down("eth0", "192.0.2.9/24"), in(red, up("eth1", "192.0.2.8/24"))}, ""},
+		"bound to a link without carrier":      {lb.Peer{Address: numbered.Address, VRF: "eth0"}, []lb.Link{down("eth0", "192.0.2.9/24")}, LinkDown},
+		"in no VRF, the address in one down":   {numbered, []lb.Link{red, in(red, down("eth1", "192.0.2.8/24"))}, ""},
+		"in no VRF, the address in one up":     {numbered, []lb.Link{red, down("eth0", "192.0.2.9/24"), in(red, up("eth1", "192.0.2.8/24"))}, LinkDown},
+		"on a bridge without carrier":          {numbered, []lb.Link{down("br0", "192.0.2.9/24"), in(bridge, up("eth0"))}, LinkDown},
+		"on the port of a bridge":              {numbered, []lb.Link{bridge, in(bridge, down("eth0", "192.0.2.9/24"))}, LinkDown},
+		"on a bridge in a VRF":                 {inRed, []lb.Link{red, in(red, down("br0", "192.0.2.9/24"))}, LinkDown},
+		"enslaved to what is not listed":       {numbered, []lb.Link{in(red, down("eth1", "192.0.2.8/24"))}, LinkDown},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := Want{Peers: []PeerWant{{Peer: c.peer}}}

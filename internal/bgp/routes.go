@@ -164,7 +164,7 @@ func join(a, b lb.Route) lb.Route {
 // name where it has none.
 func RouterID(node string, addrs []netip.Addr) netip.Addr {
 	for _, a := range addrs {
-		if a = a.Unmap(); a.Is4() && !a.IsLoopback() && !a.IsLinkLocalUnicast() {
+		if a = a.Unmap(); a.Is4() && !a.IsUnspecified() && !a.IsLoopback() && !a.IsLinkLocalUnicast() {
 			return a
 		}
 	}

@@ -200,7 +200,7 @@ func TestSelectDoesNotDependOnOrder(t *testing.T) {
 
 func TestRouterID(t *testing.T) {
 	a := netip.MustParseAddr
-	if got := RouterID("n", []netip.Addr{a("::1"), a("127.0.0.1"), a("169.254.0.1"), a("10.0.0.9")}); got != a("10.0.0.9") {
+	if got := RouterID("n", []netip.Addr{a("0.0.0.0"), a("::ffff:0.0.0.0"), a("::1"), a("127.0.0.1"), a("169.254.0.1"), a("10.0.0.9")}); got != a("10.0.0.9") {
 		t.Errorf("node with an IPv4 address: %s", got)
 	}
 	six := []netip.Addr{a("fd00::1")}

@@ -10,7 +10,8 @@
 // edited reliably, so a changed peer is deleted and added (bgp.Steps). A peer that is deleted
 // and added connects after one to two seconds, one that fell back by itself after six or
 // more (slot.reconnect). Servers write process-wide variables when they start, so they are
-// started before there is traffic and then reused (pool). Next hops of the other family are
+// started before there is traffic and then reused (pool). All of a server waits for the last write
+// to a peer that it deletes (guard). Next hops of the other family are
 // ours to choose (nexthop). Why a session ended is only in the log (engineLog). Received routes are
 // kept as they came, whatever a policy says (importOwn), and its limit for them counts all of them
 // at every UPDATE (maxReceived).

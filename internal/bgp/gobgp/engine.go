@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"time"
 
 	api "github.com/osrg/gobgp/v3/api"
 	"github.com/osrg/gobgp/v3/pkg/server"
@@ -18,16 +17,8 @@ import (
 	"github.com/clarion-lb/clarion/internal/lb"
 )
 
-const (
-	// chunk is how many routes are handed over before a newer wish is looked at.
-	chunk = 500
-	// patience is how long the engine may take for one chunk. It waits for the last write of a
-	// session, and a peer that reads nothing can make that last as long as the hold time; such an
-	// engine is left behind, and the peer gets another one.
-	patience = 5 * time.Second
-)
-
-var errStuck = errors.New("engine does not answer")
+// chunk is how many routes are handed over before a newer wish is looked at.
+const chunk = 500
 
 // reach does the steps from what the engine has to want; nil wants nothing.
 func (s *slot) reach(want *bgp.PeerWant) {
@@ -42,15 +33,17 @@ func (s *slot) reach(want *bgp.PeerWant) {
 		return
 	}
 	if s.engine == nil {
-		if s.failure = s.acquire(want); s.failure != nil {
-			s.log.Error("start engine", "err", s.failure)
+		s.failure = s.acquire(want)
+		s.complain("start engine", s.failure)
+		if s.failure != nil {
 			return
 		}
 	}
 	for len(steps) > 0 {
 		n := min(len(steps), chunk)
-		if err := s.execute(steps[:n]); err != nil {
-			s.log.Warn("change engine", "err", err)
+		err := s.execute(steps[:n])
+		s.complain("change engine", err)
+		if err != nil {
 			if errors.Is(err, errStuck) {
 				s.abandon()
 			}
@@ -86,55 +79,65 @@ func (s *slot) acquire(want *bgp.PeerWant) error {
 		return err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	e.log.use(s.log, s.said)
-	err = e.server.WatchEvent(ctx, &api.WatchEventRequest{Peer: &api.WatchEventRequest_Peer{}}, func(*api.WatchEventResponse) { s.kick() })
+	e.log.use(s.log, func(event, detail string) {
+		if ctx.Err() == nil { // afterwards it speaks of a session that is no longer ours
+			s.said(event, detail)
+		}
+	})
+	err = s.pool.ask(e, func(context.Context) error {
+		return e.server.WatchEvent(ctx, &api.WatchEventRequest{Peer: &api.WatchEventRequest_Peer{}}, func(*api.WatchEventResponse) { s.kick() })
+	})
 	if err != nil {
 		cancel()
+		if !errors.Is(err, errStuck) {
+			s.pool.put(e, false)
+		}
 		return fmt.Errorf("watch sessions: %w", err)
 	}
 	s.engine, s.unwatch, s.localAS = e, cancel, want.Peer.LocalAS()
 	return nil
 }
 
-// release gives the engine back, unless something is left in it.
+// release gives the engine back.
 func (s *slot) release() {
 	if s.engine == nil {
 		return
 	}
 	s.unwatch()
-	if s.have.Added || len(s.have.Routes) > 0 {
-		s.log.Error("engine keeps a peer or routes, leaving it behind", "routes", len(s.have.Routes))
-	} else {
-		s.pool.put(s.engine)
+	clean := !s.have.Added && len(s.have.Routes) == 0
+	if !clean {
+		s.log.Error("engine keeps a peer or routes, stopping it", "routes", len(s.have.Routes))
 	}
+	s.pool.put(s.engine, clean)
 	s.engine, s.have = nil, bgp.Have{}
 }
 
-// abandon leaves an engine that does not answer to itself. Its goroutine ends its call some day;
-// nobody waits for it.
+// abandon leaves an engine that does not answer. It is stopped when it does (pool.ask), which
+// ends the session that it may have; nobody waits for that.
 func (s *slot) abandon() {
 	s.log.Error("engine does not answer, leaving it behind", "addr", s.address)
 	s.unwatch()
-	s.engine.log.use(s.log, nil)
 	s.keepCounters()
 	s.engine, s.have = nil, bgp.Have{}
 }
 
 // drop ends the session and keeps the routes; the next steps add the peer again.
 func (s *slot) drop() {
-	if err := s.execute([]bgp.Step{{Op: bgp.DeletePeer, Peer: s.have.Peer}}); err != nil {
-		s.log.Warn("end session", "err", err)
-		if errors.Is(err, errStuck) {
-			s.abandon()
-		}
+	err := s.execute([]bgp.Step{{Op: bgp.DeletePeer, Peer: s.have.Peer}})
+	s.complain("end session", err)
+	if errors.Is(err, errStuck) {
+		s.abandon()
 	}
 }
 
 // execute makes the calls of some steps and notes what was done.
 func (s *slot) execute(steps []bgp.Step) error {
 	c := caller{server: s.engine.server, address: s.address, localAS: s.localAS, hops: s.hops}
-	err := guard(func() error {
+	err := s.pool.ask(s.engine, func(ctx context.Context) error {
 		for _, step := range steps {
+			if ctx.Err() != nil {
+				return ctx.Err() // another engine has the peer now
+			}
 			if err := c.call(step); err != nil {
 				return err
 			}
@@ -147,21 +150,6 @@ func (s *slot) execute(steps []bgp.Step) error {
 	}
 	s.note(steps[:c.done])
 	return err
-}
-
-// guard runs calls to the engine but does not wait for ever. After errStuck the calls still run,
-// and the engine that they were made to must be abandoned.
-func guard(calls func() error) error {
-	ch := make(chan error, 1)
-	go func() { ch <- calls() }()
-	timer := time.NewTimer(patience)
-	defer timer.Stop()
-	select {
-	case err := <-ch:
-		return err
-	case <-timer.C:
-		return errStuck
-	}
 }
 
 // caller makes calls beside the slot's goroutine, so it has its own copy of what they need.

@@ -5,6 +5,8 @@ package gobgp
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -14,11 +16,12 @@ import (
 	"github.com/clarion-lb/clarion/internal/lb"
 )
 
-// list asks the engine for its peer; nil when it has none.
-func (s *slot) list() *api.Peer {
+// list asks the engine for its peer; nil when it has none. After errStuck the engine must be
+// abandoned.
+func (s *slot) list() (*api.Peer, error) {
 	srv, address := s.engine.server, s.address.String()
 	var peer *api.Peer
-	err := guard(func() error {
+	err := s.pool.ask(s.engine, func(context.Context) error {
 		var p *api.Peer
 		if err := srv.ListPeer(context.Background(), &api.ListPeerRequest{Address: address}, func(x *api.Peer) { p = x }); err != nil {
 			return err
@@ -27,14 +30,18 @@ func (s *slot) list() *api.Peer {
 		return nil
 	})
 	if err != nil {
-		return nil // whoever changes something next meets the same trouble and handles it
+		return nil, fmt.Errorf("look at the session: %w", err) // the calls may still run, so peer is theirs
 	}
-	return peer
+	return peer, nil
 }
 
 // poll fills in what the engine knows of the session; it is true when that is established.
 func (s *slot) poll(sess *bgp.Session) bool {
-	peer := s.list()
+	peer, err := s.list()
+	if errors.Is(err, errStuck) {
+		s.abandon()
+		sess.Reason, sess.Detail = bgp.SessionFailed, err.Error()
+	}
 	sess.Messages = add(s.base, s.current)
 	if peer == nil || peer.State == nil {
 		return false
@@ -143,7 +150,7 @@ func (s *slot) search(ctx context.Context, link string) {
 		if ctx.Err() != nil {
 			return
 		}
-		s.log.Debug("search neighbor", "link", link, "err", err)
+		s.log.Debug("search neighbor", "link", link, "error", err)
 		select {
 		case <-ctx.Done():
 		case <-time.After(pollEvery):

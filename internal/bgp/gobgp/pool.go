@@ -5,6 +5,7 @@ package gobgp
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -107,8 +108,10 @@ func (p *pool) take(b base) (*engine, error) {
 	if e == nil {
 		e = p.create()
 	}
-	if err := e.start(b); err != nil {
-		p.put(e)
+	if err := p.ask(e, func(context.Context) error { return e.start(b) }); err != nil {
+		if !errors.Is(err, errStuck) {
+			p.put(e, false)
+		}
 		return nil, err
 	}
 	return e, nil
@@ -132,16 +135,33 @@ func (p *pool) pick(b base) *engine {
 	return e
 }
 
-// put takes a server back that has no peer and no paths. One that listens is stopped, so that its
-// port is free for the next.
-func (p *pool) put(e *engine) {
-	e.log.use(p.log, nil)
-	if e.base.listen.IsValid() {
-		if err := e.stop(); err != nil {
-			p.log.Error("stop engine, leaving it behind", "err", err)
+// put takes a server back. One that listens is stopped, so that its port is free for the next, and
+// so is one that is not clean: that may have a peer or paths.
+func (p *pool) put(e *engine, clean bool) {
+	if !clean || e.base.listen.IsValid() {
+		if err := p.ask(e, func(context.Context) error { return e.stop() }); err != nil {
+			p.log.Error("stop engine, leaving it behind", "error", err)
 			return
 		}
 	}
+	p.keep(e)
+}
+
+// ask guards calls to a server. One that did not answer in time is stopped when it does, so that
+// it ends its sessions, frees its port, and can serve another peer.
+func (p *pool) ask(e *engine, calls func(context.Context) error) error {
+	return guard(calls, func() {
+		if err := e.stop(); err != nil {
+			p.log.Error("stop engine, leaving it behind", "error", err)
+			return
+		}
+		p.keep(e)
+	})
+}
+
+// keep notes that a server serves nobody.
+func (p *pool) keep(e *engine) {
+	e.log.use(p.log, nil)
 	p.mu.Lock()
 	p.idle = append(p.idle, e)
 	p.mu.Unlock()

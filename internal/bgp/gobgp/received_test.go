@@ -136,7 +136,7 @@ func TestEveryStartKeepsReceivedRoutesOut(t *testing.T) {
 		if err != nil || !found {
 			t.Errorf("router ID %s: no import policy: %v", id, err)
 		}
-		p.put(e)
+		p.put(e, true)
 	}
 }
 

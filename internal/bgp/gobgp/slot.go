@@ -57,15 +57,17 @@ type slot struct {
 	have      bgp.Have
 	address   netip.Addr // that have.Peer was added with
 	hops      hops
-	hopsAt    time.Time
-	localAS   uint32 // that the paths in the engine were made with
+	hopsAt    time.Time // when they were looked up; zero when that failed
+	hopsOn    way       // that they were looked up for
+	localAS   uint32    // that the paths in the engine were made with
 	wasUp     bool
 	lastReset time.Time
 	blocked   block
 	base      bgp.Messages // of the sessions before the present one
 	current   bgp.Messages
 	finding   finding
-	failure   error // of the last attempt to get an engine
+	failure   error             // of the last attempt to get an engine
+	failing   map[string]string // what does not work, and why, as it was logged
 }
 
 // block keeps a peer without session whose own configuration makes one impossible, until it may
@@ -80,7 +82,7 @@ type block struct {
 func newSlot(name string, o Options, p *pool) *slot {
 	return &slot{
 		name: name, opts: o, pool: p, log: o.Log.With("peer", name), wake: make(chan struct{}, 1), done: make(chan struct{}),
-		session: bgp.Session{Name: name, Phase: bgp.Idle, Since: time.Now()},
+		session: bgp.Session{Name: name, Phase: bgp.Idle, Since: time.Now()}, failing: map[string]string{},
 	}
 }
 
@@ -230,13 +232,30 @@ func (s *slot) decide(w wish, sess *bgp.Session, now time.Time) bgp.PeerWant {
 	if want.Hold == "" {
 		s.address = address
 	}
-	if w.problem == "" && (now.Sub(s.hopsAt) >= hopsEvery || !s.have.Added) {
-		s.setHops(hopsOf(&want.Peer, address))
-		s.hopsAt = now
+	if w.problem == "" {
+		s.findHops(wayOf(&want.Peer), now)
 	}
 	want.Routes = s.hops.sendable(want.Routes)
 	sess.Address = address
 	return want
+}
+
+// findHops looks the next hops up, while there is a session only now and then. They stay as they
+// were when that fails: no answer does not say that there is no address.
+func (s *slot) findHops(w way, now time.Time) {
+	same := s.hopsOn == w
+	if same && s.have.Added && now.Sub(s.hopsAt) < hopsEvery {
+		return
+	}
+	h, err := hopsOf(w)
+	s.complain("look up next hops", err)
+	s.hopsOn, s.hopsAt = w, now
+	if err != nil {
+		s.hopsAt = time.Time{}
+	}
+	if err == nil || !same {
+		s.setHops(h)
+	}
 }
 
 // setHops takes new next hops. Routes that had another one are noted as announced with attributes
@@ -252,6 +271,18 @@ func (s *slot) setHops(h hops) {
 			s.have.Routes[i] = lb.Route{Prefix: r.Prefix, Bandwidth: math.MaxUint64}
 		}
 	}
+}
+
+// complain logs what fails, once until it works again or fails otherwise.
+func (s *slot) complain(what string, err error) {
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	if text != "" && text != s.failing[what] {
+		s.log.Warn(what, "error", err)
+	}
+	s.failing[what] = text
 }
 
 // look reads the engine and what it has said, and reacts to a session that came up or fell.

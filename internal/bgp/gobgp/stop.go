@@ -86,8 +86,8 @@ func (s *slot) settle(ctx context.Context, before uint64) {
 
 // updates returns how many UPDATEs were sent in this session and whether it is established.
 func (s *slot) updates() (uint64, bool) {
-	peer := s.list()
-	if peer == nil || peer.State == nil {
+	peer, err := s.list()
+	if err != nil || peer == nil || peer.State == nil {
 		return 0, false
 	}
 	return messagesOf(peer.State.Messages).UpdatesSent, peer.State.SessionState == api.PeerState_ESTABLISHED
