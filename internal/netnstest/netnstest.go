@@ -20,7 +20,7 @@ func Inside() bool { return os.Getenv(inside) != "" }
 // Command returns this program with other arguments, in a namespace of its own that is empty
 // but for a loopback interface that is down. It dies with the calling thread.
 func Command(args ...string) *exec.Cmd {
-	cmd := exec.Command(os.Args[0], args...)
+	cmd := exec.Command(os.Args[0], args...) //nolint:gosec // the test itself
 	cmd.Env = append(os.Environ(), inside+"=1")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
 	return cmd

@@ -8,7 +8,6 @@ package badpeer
 import (
 	"fmt"
 	"os/exec"
-	"strings"
 	"syscall"
 )
 
@@ -33,24 +32,25 @@ func Ports() []int {
 	return []int{Closed, Silent, Garbage, OpenOnly, HangsUp, BadLength, Flapping, Filtered, BadType}
 }
 
-// marker begins every message (RFC 4271 4.1).
-var marker = strings.Repeat(`\377`, 16)
-
-// open is an OPEN from ASN with a hold time of 90 s; keepalive is a KEEPALIVE.
-var (
+// marker begins every message (RFC 4271 4.1). open is an OPEN from ASN with a hold time of 90 s;
+// keepalive is a KEEPALIVE.
+const (
+	marker    = `\377\377\377\377` + `\377\377\377\377` + `\377\377\377\377` + `\377\377\377\377`
 	open      = marker + `\000\035\001\004\374\001\000\132\300\000\002\102\000`
 	keepalive = marker + `\000\023\004`
 )
 
-// answers are shell scripts whose output is what a connection gets.
-var answers = map[int]string{
-	Silent:    "sleep 1000",
-	Garbage:   "printf '" + marker + `\017\263\001'; head -c 4000 /dev/urandom; sleep 1`,
-	OpenOnly:  "printf '" + open + "'; sleep 0.2",
-	HangsUp:   "true",
-	BadLength: "printf '" + marker + `\000\002\001'; sleep 1`,
-	BadType:   "printf '" + marker + `\000\023\011'; sleep 1`,
-	Flapping:  "printf '" + open + keepalive + "'; sleep 0.3",
+// answers are shell scripts, by port, whose output is what a connection gets.
+func answers() map[int]string {
+	return map[int]string{
+		Silent:    "sleep 1000",
+		Garbage:   "printf '" + marker + `\017\263\001'; head -c 4000 /dev/urandom; sleep 1`,
+		OpenOnly:  "printf '" + open + "'; sleep 0.2",
+		HangsUp:   "true",
+		BadLength: "printf '" + marker + `\000\002\001'; sleep 1`,
+		BadType:   "printf '" + marker + `\000\023\011'; sleep 1`,
+		Flapping:  "printf '" + open + keepalive + "'; sleep 0.3",
+	}
 }
 
 // serve answers every connection to a port with the output of a script.
@@ -76,7 +76,7 @@ func Start(netns string) (stop func(), err error) {
 	if out, err := in("nft", fmt.Sprintf(filter, Filtered)).CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("filter a port: %w: %s", err, out)
 	}
-	for port, script := range answers {
+	for port, script := range answers() {
 		c := in("perl", "-MIO::Socket::INET", "-e", fmt.Sprintf(serve, port, script))
 		c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 		if err := c.Start(); err != nil {
