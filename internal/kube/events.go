@@ -47,8 +47,8 @@ const (
 )
 
 // Events writes events in the background, warnings first and otherwise in order. None is lost while
-// the program runs, unless so many wait that the oldest are dropped. Repeated events are counted up on one object and floods are cut by
-// client-go's correlator. Its recorder is not used, because it drops what does not fit in a queue
+// the program runs, unless so many wait that the oldest are dropped. Repeated events are counted up
+// on one object and floods are cut by client-go's correlator. Its recorder is not used, because it drops what does not fit in a queue
 // of a thousand, and holds all events for ten seconds when the API server does not answer one.
 type Events struct {
 	writers [eventWriters]*eventWriter

@@ -42,23 +42,41 @@ func ownedBy(references []metav1.OwnerReference) *Owner {
 	return o
 }
 
-// ownerPause is between attempts to read the Pod.
-const ownerPause = 2 * time.Second
-
 // Run reads the Pod as soon as that is possible. It returns when ctx ends.
 func (o *Owner) Run(ctx context.Context) error {
-	for told := false; !o.isKnown(); {
-		p, err := o.client.CoreV1().Pods(o.namespace).Get(ctx, o.pod, metav1.GetOptions{})
+	return persist(ctx, o.read, func(err error) {
+		o.log.Warn("read own pod; status objects wait for it", "namespace", o.namespace, "pod", o.pod, "error", err)
+	})
+}
+
+func (o *Owner) read(ctx context.Context) error {
+	if o.isKnown() {
+		return nil
+	}
+	p, err := o.client.CoreV1().Pods(o.namespace).Get(ctx, o.pod, metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	o.references = []metav1.OwnerReference{{APIVersion: "v1", Kind: "Pod", Name: p.Name, UID: p.UID}}
+	close(o.known)
+	return nil
+}
+
+// persistPause is between attempts.
+const persistPause = 2 * time.Second
+
+// persist does something once, as soon as the API server lets it, and returns when ctx ends. The
+// first failure is told.
+func persist(ctx context.Context, do func(context.Context) error, tell func(error)) error {
+	for told := false; ; told = true {
+		err := do(ctx)
 		if err == nil {
-			o.references = []metav1.OwnerReference{{APIVersion: "v1", Kind: "Pod", Name: p.Name, UID: p.UID}}
-			close(o.known)
 			break
 		}
 		if !told && ctx.Err() == nil {
-			told = true
-			o.log.Warn("read own pod; status objects wait for it", "namespace", o.namespace, "pod", o.pod, "error", err)
+			tell(err)
 		}
-		if daemon.Sleep(ctx, ownerPause) != nil {
+		if daemon.Sleep(ctx, persistPause) != nil {
 			return nil
 		}
 	}

@@ -9,14 +9,11 @@ import (
 	"encoding/base64"
 	"fmt"
 	"log/slog"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
-
-	"github.com/clarion-lb/clarion/internal/daemon"
 )
 
 // memberlistKeyField is the key in the Secret; the manifests mount the Secret as a folder.
@@ -34,25 +31,11 @@ type MemberlistSecret struct {
 	Deployment string
 }
 
-// secretPause is between attempts to read or create the Secret.
-const secretPause = 2 * time.Second
-
 // Run creates the Secret, unless it exists, as soon as that is possible. It returns when ctx ends.
 func (m MemberlistSecret) Run(ctx context.Context) error {
-	for told := false; ; told = true {
-		err := m.ensure(ctx)
-		if err == nil {
-			break
-		}
-		if !told && ctx.Err() == nil {
-			m.Log.Error("create memberlist secret; the speakers wait for it", "error", err)
-		}
-		if daemon.Sleep(ctx, secretPause) != nil {
-			return nil
-		}
-	}
-	<-ctx.Done()
-	return nil
+	return persist(ctx, m.ensure, func(err error) {
+		m.Log.Error("create memberlist secret; the speakers wait for it", "error", err)
+	})
 }
 
 func (m MemberlistSecret) ensure(ctx context.Context) error {
