@@ -24,12 +24,6 @@ func apiServerDown(t *testing.T) (start func()) {
 		if err := lab.Fault(context.WithoutCancel(t.Context()), "start", "cp", "apiserver"); err != nil {
 			t.Errorf("start the API server: %v", err)
 		}
-		if err := labctl.Eventually(context.WithoutCancel(t.Context()), time.Minute, func(ctx context.Context) error {
-			_, err := lab.Kubectl(ctx, "get", "nodes")
-			return err
-		}); err != nil {
-			t.Error(err)
-		}
 		// A controller that lost its Lease reads everything again.
 		kubectl(t, "-n", labctl.Namespace, "rollout", "status", "deployment/controller", "--timeout=60s")
 	}
