@@ -26,8 +26,8 @@ type nodeWatch struct {
 	wanted  map[string]time.Time // by node: when it was wanted last
 }
 
-// Four packets of a session may be missed or late. Without CAP_SYS_NICE the thread that sends
-// them wakes up to 150 ms late on an overloaded node, so fewer or faster ones would be alarms.
+// Four packets of a session may be missed or late: on an overloaded node whoever sends them may
+// wait 50 to 100 ms for a processor, so fewer or faster ones would be alarms.
 const (
 	watchMultiplier = members.WatchPackets
 	watchInterval   = members.WatchSilence / watchMultiplier

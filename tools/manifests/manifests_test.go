@@ -4,7 +4,6 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -140,27 +139,5 @@ func TestAnotherNamespaceIsNamedEverywhere(t *testing.T) {
 	}
 	if n := strings.Count(string(out), "namespace: lb\n"); n < 10 || !strings.Contains(string(out), "name: lb\n") {
 		t.Errorf("%d objects are in namespace lb", n)
-	}
-}
-
-func TestTheRealtimeComponentAddsItsCapability(t *testing.T) {
-	dir := overlay(t, "resources: [%s/native]\ncomponents: [%s/realtime]\n")
-	for folder, want := range map[string]string{dir: "[NET_RAW SYS_NICE]", "../../config/native": "[NET_RAW]"} {
-		out, err := render(folder, "", "dev")
-		if err != nil {
-			t.Fatal(err)
-		}
-		for doc := range strings.SplitSeq(string(out), "\n---\n") {
-			var o object
-			if err := yaml.Unmarshal([]byte(doc), &o); err != nil {
-				t.Fatal(err)
-			}
-			if o.Kind != "DaemonSet" {
-				continue
-			}
-			if got := fmt.Sprint(o.Spec.Template.Spec.Containers[0].SecurityContext.Capabilities.Add); got != want {
-				t.Errorf("%s: the speaker has %s, want %s", folder, got, want)
-			}
-		}
 	}
 }

@@ -41,7 +41,7 @@ type loop struct {
 	cleanup time.Time
 	changed bool // a state changed: publish and kick
 	applied []bfd.Target
-	// Buffers that every step uses again: garbage would be collected at this thread's cost.
+	// Buffers that every step uses again: garbage would be collected at the cost of all sessions.
 	buf, oob, out []byte
 	fds           []unix.PollFd
 	polled        []*receiver

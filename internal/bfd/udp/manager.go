@@ -46,7 +46,7 @@ type Options struct {
 	Port uint16
 }
 
-// Manager keeps the sessions of a host. One thread serves all of them, so that a packet that
+// Manager keeps the sessions of a host. One goroutine serves all of them, so that a packet that
 // has arrived is always read before a detection time is judged.
 type Manager struct {
 	log  *slog.Logger
@@ -54,8 +54,8 @@ type Manager struct {
 	port int // 0: the standard ones
 	wake int // eventfd
 
-	// No lock is shared with the thread of Run: whoever holds one may wait long for a processor,
-	// and that thread must not wait with them.
+	// No lock is shared with Run: whoever holds one may wait long for a processor, and Run must
+	// not wait with them.
 	want   atomic.Pointer[[]bfd.Target]
 	status atomic.Pointer[[]Status]
 
@@ -97,17 +97,12 @@ func (m *Manager) Observe() []Status {
 var ErrRestart = errors.New("speaker restarts")
 
 // Run serves the sessions until ctx ends; then it tells the neighbours that they are
-// administratively down, which is no failure to them (RFC 5882 4.1), except for ErrRestart. It
-// takes no thread before there is a first target.
+// administratively down, which is no failure to them (RFC 5882 4.1), except for ErrRestart.
 func (m *Manager) Run(ctx context.Context) error {
 	select {
 	case <-m.first:
 	case <-ctx.Done():
 		return nil
-	}
-	runtime.LockOSThread() // and never unlocked: the thread keeps its priority, so it must end with us
-	if err := goFirst(); err != nil && m.port == 0 {
-		m.log.Warn("BFD may raise false alarms when this node is overloaded: give the speaker CAP_SYS_NICE", "err", err)
 	}
 	if runtime.GOMAXPROCS(0) < spare {
 		runtime.GOMAXPROCS(spare)
@@ -128,22 +123,17 @@ func (m *Manager) Run(ctx context.Context) error {
 }
 
 // spare is how many of its own processors the Go runtime must have at least. On return from a
-// system call a thread needs one, whatever its priority, and waits when all of them are held by
-// threads of this program that the kernel does not let run. With two on two overloaded cores that
-// took more than 150 ms three times a minute; with eight it did not happen.
+// system call a thread needs one, and waits when all of them are held by threads of this program
+// that the kernel does not let run. With two on two overloaded cores that took more than 150 ms
+// three times a minute; with eight it did not happen.
+//
+// Real-time priority is no cure but a danger. The runtime waits in loops for threads that the
+// kernel may have put aside: a goroutine that allocates during a garbage collection scans the
+// stacks of others, and yields its processor until each has stopped (runtime.suspendG). With
+// SCHED_RR it yields to nobody, least of all to the thread that it waits for, if that has the same
+// processor; the kernel ended that only after 950 ms (sched_rt_runtime_us), and all processes of the
+// machine stood still meanwhile. Shorter slices (sched_setattr(2)) had the same effect, more rarely.
 const spare = 8
-
-// goFirst lets this thread run before all ordinary ones. Late packets are false alarms at the
-// neighbour: on two cores with six busy processes a wake-up came up to 148 ms late, with nice
-// -15 still 134 ms, and in the lowest real-time class 0.14 ms. The thread does next to nothing, so
-// it takes nothing from anybody.
-func goFirst() error {
-	attr := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: 1, Flags: unix.SCHED_FLAG_RESET_ON_FORK}
-	if err := unix.SchedSetAttr(0, &attr, 0); err != nil {
-		return fmt.Errorf("set real-time priority: %w", err)
-	}
-	return nil
-}
 
 // signal makes the loop look at what changed.
 func (m *Manager) signal() {
