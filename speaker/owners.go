@@ -20,7 +20,7 @@ const claimRounds = 4
 func (l *loop) plan(s lb.Snapshot) (plan.Desired, lb.View) {
 	for round := 1; ; round++ {
 		now := time.Now()
-		view := l.patience.Look(l.members.View(), s.Nodes, now)
+		view := l.patience.Look(l.node, l.members.View(), l.rivals.stepsBack, s.Nodes, now)
 		desired := l.planner.ForNode(l.node, s, view)
 		if !desired.Known {
 			return desired, view

@@ -106,6 +106,9 @@ type View struct {
 	// Owners is the record, shared by all speakers, of who owned each address last. Only
 	// addresses with an Election option need it; nil means that nothing is recorded.
 	Owners map[netip.Addr]string
+	// Returning are the addresses, sorted, that a node claimed a moment ago that is no member yet.
+	// It is about to be, and keeps the sticky ones meanwhile.
+	Returning []netip.Addr
 	// Interfaces are, by node, the interfaces that have carrier and can announce. A node that is
 	// not in it is not known to lack any.
 	Interfaces map[string]Usable

@@ -25,7 +25,9 @@ type facts struct {
 	adsOf    [][]int // by pool: the indices of the advertisements that select it
 	classes  map[classKey]*class
 	recorded map[netip.Addr]string
-	settled  bool
+	// returning are the addresses, sorted, whose owner is about to be a member again.
+	returning []netip.Addr
+	settled   bool
 	// usable are, by node, the interfaces that can announce; nil where that is not known.
 	usable []*lb.Usable
 	// options is false when nothing is recorded, so that addresses with options could not
@@ -79,7 +81,7 @@ type class struct {
 
 func newFacts(self string, s lb.Snapshot, v lb.View, e *elect.Elector) *facts {
 	f := &facts{
-		self: -1, selfName: self, services: s.Services, recorded: v.Owners, settled: v.Settled,
+		self: -1, selfName: self, services: s.Services, recorded: v.Owners, returning: v.Returning, settled: v.Settled,
 		options: !v.All, elector: e,
 		usable:  make([]*lb.Usable, len(s.Nodes)),
 		nodes:   make([]node, len(s.Nodes)),

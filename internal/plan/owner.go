@@ -40,21 +40,39 @@ func (f *facts) elect(groups []group, d *Desired) {
 			g.owner, _ = f.elector.Owner(g.key(), g.set)
 			continue
 		}
+		if owner, ok := f.awaited(g); ok && options.Sticky {
+			g.owner = owner
+			d.Recorded = append(d.Recorded, g.addr)
+			continue
+		}
 		b.items = append(b.items, elect.Item{Addr: g.addr, Key: g.key(), Set: g.set, Election: options})
 		b.groups = append(b.groups, i)
 	}
-	if len(b.items) == 0 {
-		return
+	if len(b.items) > 0 {
+		owners := f.elector.Owners(b.items, f.recorded)
+		for k, owner := range owners {
+			groups[b.groups[k]].owner = owner
+			d.Recorded = append(d.Recorded, b.items[k].Addr)
+		}
+		f.claim(&b, owners, d)
 	}
-	owners := f.elector.Owners(b.items, f.recorded)
-	for k, owner := range owners {
-		groups[b.groups[k]].owner = owner
-		d.Recorded = append(d.Recorded, b.items[k].Addr)
-	}
-	f.claim(&b, owners, d)
 	slices.SortFunc(d.Recorded, netip.Addr.Compare)
 	slices.SortFunc(d.Claims, netip.Addr.Compare)
 	slices.SortFunc(d.Back, func(x, y MoveBack) int { return x.Addr.Compare(y.Addr) })
+}
+
+// awaited returns the recorded owner of an address if that is about to be a member again, and may
+// have the address then.
+func (f *facts) awaited(g *group) (string, bool) {
+	if _, found := slices.BinarySearchFunc(f.returning, g.addr, netip.Addr.Compare); !found {
+		return "", false
+	}
+	owner := f.recorded[g.addr]
+	n, known := f.index[owner]
+	may := func(m member) bool {
+		return m.class.selects[n] && (!m.svc.LocalOnly || m.svc.Endpoints.Local[owner] > 0)
+	}
+	return owner, known && !slices.ContainsFunc(g.live, func(m member) bool { return !may(m) })
 }
 
 // claim says what this node should take now, and what later. What another node should take is

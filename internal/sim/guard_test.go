@@ -26,6 +26,8 @@ type guard struct {
 	heard   map[int]time.Duration // by peer of a session: the last beat
 	expired map[int]bool          // sessions that were up and are silent
 	fit     bool
+	waiting bool
+	wakes   time.Duration // when, if waiting
 }
 
 func newGuard(s *speaker) *guard {
@@ -133,7 +135,7 @@ func (g *guard) follow() {
 // doubts says whether a node is to be left out of the view.
 func (g *guard) doubts(i int) bool { return g.machine.Doubts(g.s.w.speakers[i].name) }
 
-// do performs actions, and looks again when the next thing is due.
+// do performs actions.
 func (g *guard) do(actions []watch.Action) {
 	s, w := g.s, g.s.w
 	for _, a := range actions {
@@ -152,14 +154,24 @@ func (g *guard) do(actions []watch.Action) {
 			g.send(w.id(a.To), func(to *guard) { to.do(to.machine.Receive(msg, w.now)) })
 		}
 	}
-	if at, due := g.machine.Next(); due {
-		s.later(max(at-w.now, 0), func() {
-			if next, due := g.machine.Next(); due && next <= w.now {
-				g.do(g.machine.Tick(w.now))
-			}
-		})
-	}
+	g.wait()
 	s.replanIfChanged()
+}
+
+// wait lets the machine do what is due later. Once woken for something that is void by then, it
+// waits for the next.
+func (g *guard) wait() {
+	at, due := g.machine.Next()
+	if !due || g.waiting && g.wakes <= at {
+		return
+	}
+	g.waiting, g.wakes = true, at
+	g.s.later(max(at-g.s.w.now, 0), func() {
+		if g.waiting && g.wakes == at { // not replaced by an earlier one
+			g.waiting = false
+			g.do(g.machine.Tick(g.s.w.now))
+		}
+	})
 }
 
 // send carries something to the guard of a node.

@@ -334,6 +334,18 @@ func (s *speaker) view() lb.View {
 	return v
 }
 
+// look is the view with what plan.Patience adds. Balance is restored sooner here than there.
+func (s *speaker) look() lb.View {
+	v := s.view()
+	settled := v.Settled
+	v = s.patience.Look(s.name, v, s.wire.stepsBack, nil, s.w.clock())
+	v.Settled = settled
+	if at, ok := s.patience.Next(); ok && len(v.Returning) > 0 {
+		s.later(at.Sub(s.w.clock()), s.kick)
+	}
+	return v
+}
+
 // replanIfChanged plans when the membership is another one.
 func (s *speaker) replanIfChanged() {
 	if s.guard != nil {
@@ -370,7 +382,11 @@ func (s *speaker) replan() {
 	s.notice()
 	s.rested = s.w.now + s.w.cfg.rest
 	for range 20 {
-		if s.facts == nil || !s.apply(s.planner.ForNode(s.name, *s.facts, s.view())) {
+		if s.facts == nil {
+			return
+		}
+		v := s.look()
+		if !s.apply(s.planner.ForNode(s.name, *s.facts, v), v) {
 			return
 		}
 	}
@@ -378,7 +394,7 @@ func (s *speaker) replan() {
 }
 
 // apply does with a plan what the speaker does and says whether the record changed.
-func (s *speaker) apply(next plan.Desired) bool {
+func (s *speaker) apply(next plan.Desired, v lb.View) bool {
 	if !next.Known {
 		return false // I7: nothing changes
 	}
@@ -392,7 +408,7 @@ func (s *speaker) apply(next plan.Desired) bool {
 		s.guard.set(next.Watch)
 	}
 	s.record.Use(next.Recorded, s.w.clock())
-	claims := slices.Concat(next.Claims, s.patience.Due(next, s.view(), s.w.clock()))
+	claims := slices.Concat(next.Claims, s.patience.Due(next, v, s.w.clock()))
 	claims = slices.DeleteFunc(claims, s.wire.stepsBack)
 	changed, again := s.record.Take(claims, s.name, s.times(), s.w.clock())
 	if changed {
