@@ -13,7 +13,7 @@ import (
 // and at every time.
 var pure = []string{
 	"internal/lb", "internal/cluster", "internal/alloc", "internal/elect",
-	"internal/plan", "internal/l2", "internal/bgp", "internal/watch", "internal/migrate",
+	"internal/plan", "internal/l2", "internal/mld", "internal/bgp", "internal/watch", "internal/migrate",
 }
 
 // impure are the imports that let the world into a decision.

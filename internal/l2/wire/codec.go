@@ -15,6 +15,7 @@ import (
 
 	"github.com/clarion-lb/clarion/internal/l2"
 	"github.com/clarion-lb/clarion/internal/lb"
+	"github.com/clarion-lb/clarion/internal/mld"
 )
 
 // The ICMPv6 types of neighbour discovery that matter here (RFC 4861 4.3 and 4.4).
@@ -70,7 +71,7 @@ func decodeNDP(q l2.Query, b []byte) (l2.Query, bool) {
 		return q, false
 	}
 	body := b[ipv6Len : ipv6Len+size]
-	if body[1] != 0 || checksum(b[8:40], body) != 0 {
+	if body[1] != 0 || mld.Checksum(b[8:40], body) != 0 {
 		return q, false
 	}
 	msg, err := ndp.ParseMessage(body)
@@ -98,24 +99,6 @@ func linkLayer(options []ndp.Option, d ndp.Direction) (l2.MAC, bool) {
 		}
 	}
 	return l2.MAC{}, false
-}
-
-// checksum is the Internet checksum over the IPv6 pseudo header and an ICMPv6 message (RFC
-// 4443 2.3). It is 0 when the message carries its correct checksum.
-func checksum(addrs, body []byte) uint16 {
-	sum := uint32(len(body)) + protoICMPv6
-	for _, part := range [][]byte{addrs, body} {
-		for i := 0; i+1 < len(part); i += 2 {
-			sum += uint32(part[i])<<8 | uint32(part[i+1])
-		}
-		if len(part)%2 == 1 {
-			sum += uint32(part[len(part)-1]) << 8
-		}
-	}
-	for sum > 0xffff {
-		sum = sum>>16 + sum&0xffff
-	}
-	return ^uint16(sum)
 }
 
 // encode builds the frame of a Send action.

@@ -10,9 +10,11 @@ import (
 	"github.com/mdlayher/ethernet"
 	"github.com/mdlayher/ndp"
 	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
 
 	"github.com/clarion-lb/clarion/internal/l2"
 	"github.com/clarion-lb/clarion/internal/lb"
+	"github.com/clarion-lb/clarion/internal/mld"
 )
 
 // neighbour is somebody else on the segment.
@@ -129,7 +131,7 @@ func TestAnOptionOfLengthZeroIsRefusedEvenWithItsChecksumRight(t *testing.T) {
 	b := nsFrame(t)
 	b[79] = 0
 	b[56], b[57] = 0, 0
-	sum := checksum(b[22:54], b[54:])
+	sum := mld.Checksum(b[22:54], b[54:])
 	b[56], b[57] = byte(sum>>8), byte(sum)
 	if q, ok := decode(lb.IPv6, b); ok {
 		t.Errorf("accepted as %+v", q)
@@ -150,6 +152,16 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
+// queryFrame is an MLD query as far as a filter looks, with so many octets of options.
+func queryFrame(options int) []byte {
+	b := make([]byte, etherLen+ipv6Len+options+28)
+	b[12], b[13], b[14] = 0x86, 0xdd, 0x60
+	b[ipv6Next], b[ipv6Hops] = unix.IPPROTO_HOPOPTS, 1
+	b[hopByHopNext], b[hopByHopLen] = unix.IPPROTO_ICMPV6, byte(options/8-1)
+	b[hopByHopNext+options] = typeMLDQuery
+	return b
+}
+
 // TestFiltersPassWhatMatters runs the kernel's filters in a virtual machine. It cannot know
 // the packet type of a frame, which is only loaded for the comparison with "other host";
 // TestFramesForOtherHostsStayInTheKernel covers that on a real socket.
@@ -162,17 +174,23 @@ func TestFiltersPassWhatMatters(t *testing.T) {
 		frame  []byte
 		pass   bool
 	}{
-		"ARP request":          {arpFilter(newAddrSet([]netip.Addr{vip4()})), arpFrame(t, true), true},
-		"ARP reply":            {arpFilter(newAddrSet([]netip.Addr{vip4()})), arpFrame(t, false), true},
-		"RARP":                 {arpFilter(newAddrSet([]netip.Addr{vip4()})), spoil(arpFrame(t, true), 21, 3), false},
-		"ARP of token ring":    {arpFilter(newAddrSet([]netip.Addr{vip4()})), spoil(arpFrame(t, true), 15, 6), false},
-		"ARP with long MACs":   {arpFilter(newAddrSet([]netip.Addr{vip4()})), spoil(arpFrame(t, true), 18, 8), false},
-		"solicitation":         {ndpFilter(newAddrSet([]netip.Addr{vip6()})), nsFrame(t), true},
-		"advertisement":        {ndpFilter(newAddrSet([]netip.Addr{vip6()})), na, true},
-		"router advertisement": {ndpFilter(newAddrSet([]netip.Addr{vip6()})), ra, false},
-		"forwarded":            {ndpFilter(newAddrSet([]netip.Addr{vip6()})), spoil(nsFrame(t), 21, 254), false},
-		"with a code":          {ndpFilter(newAddrSet([]netip.Addr{vip6()})), spoil(nsFrame(t), 55, 1), false},
-		"TCP":                  {ndpFilter(newAddrSet([]netip.Addr{vip6()})), spoil(nsFrame(t), 20, 6), false},
+		"ARP request":                   {arpFilter(newAddrSet([]netip.Addr{vip4()})), arpFrame(t, true), true},
+		"ARP reply":                     {arpFilter(newAddrSet([]netip.Addr{vip4()})), arpFrame(t, false), true},
+		"RARP":                          {arpFilter(newAddrSet([]netip.Addr{vip4()})), spoil(arpFrame(t, true), 21, 3), false},
+		"ARP of token ring":             {arpFilter(newAddrSet([]netip.Addr{vip4()})), spoil(arpFrame(t, true), 15, 6), false},
+		"ARP with long MACs":            {arpFilter(newAddrSet([]netip.Addr{vip4()})), spoil(arpFrame(t, true), 18, 8), false},
+		"solicitation":                  {ndpFilter(newAddrSet([]netip.Addr{vip6()})), nsFrame(t), true},
+		"advertisement":                 {ndpFilter(newAddrSet([]netip.Addr{vip6()})), na, true},
+		"router advertisement":          {ndpFilter(newAddrSet([]netip.Addr{vip6()})), ra, false},
+		"forwarded":                     {ndpFilter(newAddrSet([]netip.Addr{vip6()})), spoil(nsFrame(t), 21, 254), false},
+		"with a code":                   {ndpFilter(newAddrSet([]netip.Addr{vip6()})), spoil(nsFrame(t), 55, 1), false},
+		"MLD query":                     {ndpFilter(newAddrSet(nil)), queryFrame(8), true},
+		"MLD query behind more options": {ndpFilter(newAddrSet(nil)), queryFrame(24), true},
+		"MLD report":                    {ndpFilter(newAddrSet(nil)), spoil(queryFrame(8), 62, 143), false},
+		"MLD query forwarded":           {ndpFilter(newAddrSet(nil)), spoil(queryFrame(8), 21, 64), false},
+		"options before something else": {ndpFilter(newAddrSet(nil)), spoil(queryFrame(8), 54, 17), false},
+		"options and no more":           {ndpFilter(newAddrSet(nil)), spoil(queryFrame(8), 55, 200), false},
+		"TCP":                           {ndpFilter(newAddrSet([]netip.Addr{vip6()})), spoil(nsFrame(t), 20, 6), false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			vm, err := bpf.NewVM(withoutPacketType(c.filter))

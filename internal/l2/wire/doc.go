@@ -9,10 +9,15 @@
 // receiving and sending. NDP uses it too: a raw ICMPv6 socket never sees the unicast probes
 // of a neighbour (RFC 4861 7.3.3), because the announced address is not bound to this host
 // and the kernel would try to forward them, and it could not send from that address.
-// Solicited-node groups are joined on separate ndp sockets, so that the kernel reports them
-// to snooping switches; these receive nothing.
+//
+// The kernel is no member of the solicited-node groups: it would walk the list of its groups
+// for each multicast packet of IPv6 that arrives. Further AF_PACKET sockets, which receive
+// nothing, have the interface deliver the groups' frames, and package mld tells routers and
+// snooping switches of them. What the kernel tells of its own groups comes from the same
+// address, so a group that it has, too, is not left by us; one that it leaves may be missing
+// at a switch with fast leave until its next general query.
 //
 // The process needs CAP_NET_RAW and no other capability: it covers AF_PACKET sockets, their
-// filters and raw ICMPv6 sockets, and joining a group needs none. The receive buffers are
-// asked for without force, so net.core.rmem_max bounds them.
+// filters and memberships, and raw ICMPv6 sockets. The receive buffers are asked for without
+// force, so net.core.rmem_max bounds them.
 package wire

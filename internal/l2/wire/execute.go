@@ -56,11 +56,11 @@ func (w *Wire) one(a *l2.Action) (failure, bool) {
 			w.log.Info("left link", "link", a.Name, "family", a.Family.String())
 		}
 	case l2.Join:
-		if p != nil {
+		if p != nil && p.groups != nil {
 			p.groups.join(a.Group)
 		}
 	case l2.Leave:
-		if p != nil {
+		if p != nil && p.groups != nil {
 			p.groups.leave(a.Group)
 		}
 	case l2.SendARP, l2.SendNA, l2.SendNS:
@@ -85,12 +85,15 @@ func (w *Wire) open(a *l2.Action) (*port, error) {
 	if err := p.listen(w.filters.sets[a.Family]); err != nil {
 		return p, fmt.Errorf("listen on %s: %w", a.Name, err)
 	}
+	if a.Family == lb.IPv6 {
+		p.groups = w.succeed(p)
+	}
 	w.readers.Go(func() {
 		if err := p.read(w.queries); err != nil {
 			w.report(p, err)
 		}
 	})
-	if a.Family == lb.IPv6 {
+	if p.groups != nil {
 		w.readers.Go(func() {
 			if err := p.groups.run(p.closed); err != nil {
 				w.report(p, err)
@@ -98,6 +101,34 @@ func (w *Wire) open(a *l2.Action) (*port, error) {
 		})
 	}
 	return p, nil
+}
+
+// succeed makes the groups of a link, after those that were there before and may still be
+// telling what they left.
+func (w *Wire) succeed(p *port) *groups {
+	before := w.lastGroups[p.link]
+	if before != nil {
+		before.hurry()
+	}
+	g := w.newGroups(p.ifi, before)
+	w.lastGroups[p.link] = g
+	return g
+}
+
+// attach tells groups what became of their links, and forgets those that have ended.
+func (w *Wire) attach(links []lb.Link) {
+	w.uplinks = make(map[int]uplink, len(links))
+	for _, l := range links {
+		w.uplinks[l.Index] = uplink{mac: l2.MAC(l.HardwareAddr), carrier: l.Carrier}
+	}
+	for link, g := range w.lastGroups {
+		select {
+		case <-g.ended:
+			delete(w.lastGroups, link)
+		default:
+			g.attach(w.uplinks[link])
+		}
+	}
 }
 
 // report tells the loop that a port failed, unless the port is closed already.
@@ -140,6 +171,9 @@ func (w *Wire) closeAll() {
 	for key, p := range w.ports {
 		p.close()
 		delete(w.ports, key)
+	}
+	for _, g := range w.lastGroups {
+		g.hurry()
 	}
 	w.readers.Wait()
 }

@@ -176,7 +176,7 @@ func TestThousandsOfGroups(t *testing.T) {
 		all = append(all, a)
 	}
 	w.Set(announcements(all...))
-	joined := func() int { return strings.Count(s.ip("-6", "maddr", "show", "dev", s.nodeIf), "ff02::1:ff") }
+	joined := s.memberships
 	s.within(20*time.Second, "3,000 groups joined", func() bool { return joined() >= n })
 	for _, a := range []netip.Addr{all[0], all[n/2], all[n-1]} {
 		s.poke(a)
@@ -374,7 +374,7 @@ func confinedWire(t *testing.T) {
 	w.Set(announcements(all...))
 	s.within(20*time.Second, "everything announced and joined", func() bool {
 		return observe(t, w).Counters[all[len(all)-1]].Gratuitous > 0 &&
-			strings.Count(s.ip("-6", "maddr", "show", "dev", s.nodeIf), "ff02::1:ff") >= len(all)-1
+			s.memberships() >= len(all)-1
 	})
 	if o := observe(t, w); o.Sent.Broken+o.Sent.Failed != 0 {
 		t.Errorf("sent %+v", o.Sent)

@@ -29,6 +29,10 @@ const (
 	icmpCode   = icmpType + 1
 	ndpTarget  = icmpType + 8
 
+	hopByHopNext = etherLen + ipv6Len // of the header that follows
+	hopByHopLen  = hopByHopNext + 1   // in units of 8 octets, the first not counted
+	typeMLDQuery = 130
+
 	arpEthernetIPv4 = 0x0001_0800
 	arpLengths64    = 0x0604
 	hopLimit        = 255
@@ -61,11 +65,16 @@ func arpFilter(set addrSet) []bpf.Instruction {
 }
 
 // ndpFilter passes neighbour solicitations and advertisements with hop limit 255 and code 0
-// whose target, or source, is in the set. Extension headers before ICMPv6 do not pass;
-// neighbour discovery carries none.
+// whose target, or source, is in the set, and MLD queries. Extension headers before ICMPv6 do
+// not pass but for the one that all of MLD carries; neighbour discovery has none.
 func ndpFilter(set addrSet) []bpf.Instruction {
+	query := queryFilter()
 	return slices.Concat(
-		[]bpf.Instruction{bpf.LoadAbsolute{Off: ipv6Next, Size: 1}}, // first: it drops nearly all other traffic
+		[]bpf.Instruction{
+			bpf.LoadAbsolute{Off: ipv6Next, Size: 1}, // first: it drops nearly all other traffic
+			bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.IPPROTO_HOPOPTS, SkipTrue: uint8(len(query))},
+		},
+		query,
 		unless(bpf.JumpEqual, unix.IPPROTO_ICMPV6),
 		[]bpf.Instruction{bpf.LoadExtension{Num: bpf.ExtType}},
 		unless(bpf.JumpNotEqual, unix.PACKET_OTHERHOST),
@@ -80,6 +89,26 @@ func ndpFilter(set addrSet) []bpf.Instruction {
 		unless(bpf.JumpLessOrEqual, 1),
 		orElse(set.match(sum128(ndpTarget)...)),
 		set.match(sum128(ipv6Source)...),
+	)
+}
+
+// queryFilter passes MLD queries, of which it knows that a hop-by-hop header comes first.
+func queryFilter() []bpf.Instruction {
+	return slices.Concat(
+		[]bpf.Instruction{bpf.LoadExtension{Num: bpf.ExtType}},
+		unless(bpf.JumpNotEqual, unix.PACKET_OTHERHOST),
+		[]bpf.Instruction{bpf.LoadAbsolute{Off: ipv6Hops, Size: 1}},
+		unless(bpf.JumpEqual, 1),
+		[]bpf.Instruction{bpf.LoadAbsolute{Off: hopByHopNext, Size: 1}},
+		unless(bpf.JumpEqual, unix.IPPROTO_ICMPV6),
+		[]bpf.Instruction{
+			bpf.LoadAbsolute{Off: hopByHopLen, Size: 1},
+			bpf.ALUOpConstant{Op: bpf.ALUOpShiftLeft, Val: 3},
+			bpf.TAX{},
+			bpf.LoadIndirect{Off: hopByHopNext + 8, Size: 1},
+		},
+		unless(bpf.JumpEqual, typeMLDQuery),
+		[]bpf.Instruction{bpf.RetConstant{Val: wholeFrame}},
 	)
 }
 

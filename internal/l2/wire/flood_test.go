@@ -70,6 +70,28 @@ func BenchmarkForeignFrames(b *testing.B) {
 	}
 }
 
+// BenchmarkGroups reports how long it takes to join the groups of 10,000 addresses, and what a
+// solicitation for one of them costs all of this process then, sender and answer included.
+// Run it with -benchtime 30000x.
+func BenchmarkGroups(b *testing.B) {
+	s := newSegment(b)
+	w := s.start(l2.Config{Burst: []time.Duration{}, RefreshMin: -1, Rate: 1_000_000, Depth: 100_000})
+	w.SetLinks(s.links())
+	all := addrsFrom("fd99::1:1", 10_000)
+	b.Run("join", func(b *testing.B) {
+		w.Set(nil)
+		s.within(30*time.Second, "none joined", func() bool { return s.memberships() < 10 })
+		begin, cpu := time.Now(), processorTime(b)
+		w.Set(announcements(all...))
+		s.within(30*time.Second, "all joined", func() bool { return s.memberships() >= len(all) })
+		b.ReportMetric(float64(time.Since(begin).Milliseconds()), "ms")
+		b.ReportMetric(float64((processorTime(b) - cpu).Milliseconds()), "cpu-ms")
+		b.ReportMetric(0, "ns/op")
+	})
+	time.Sleep(2 * time.Second) // all repetitions are over
+	b.Run("solicitations", func(b *testing.B) { s.flood(b, all) })
+}
+
 // flood sends b.N frames and reports the processor time that each took.
 func (s *segment) flood(b *testing.B, foreign []netip.Addr) {
 	b.Helper()

@@ -67,10 +67,16 @@ func newSegment(t testing.TB) *segment {
 	return s
 }
 
-// connect makes the veth pair and gives both ends their addresses.
+// connect makes the veth pair.
 func (s *segment) connect() {
 	s.t.Helper()
 	s.ip("link", "add", s.nodeIf, "type", "veth", "peer", "name", s.clientIf, "netns", s.client)
+	s.address()
+}
+
+// address gives both ends their addresses and sets them up.
+func (s *segment) address() {
+	s.t.Helper()
 	for _, a := range []string{node4, node6} {
 		s.ip("addr", "add", a, "dev", s.nodeIf, "nodad")
 	}
@@ -94,9 +100,14 @@ func (s *segment) connect() {
 
 func (s *segment) ip(args ...string) string {
 	s.t.Helper()
-	out, err := exec.Command("ip", args...).CombinedOutput()
+	return s.run("ip", args...)
+}
+
+func (s *segment) run(name string, args ...string) string {
+	s.t.Helper()
+	out, err := exec.Command(name, args...).CombinedOutput()
 	if err != nil {
-		s.t.Fatalf("ip %s: %v\n%s", strings.Join(args, " "), err, out)
+		s.t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
 	}
 	return string(out)
 }
@@ -146,6 +157,23 @@ func (s *segment) link() lb.Link {
 		}
 	}
 	return lb.Link{}
+}
+
+// memberships counts the solicited-node groups that the node's interface delivers, those of
+// its own addresses included.
+func (s *segment) memberships() int {
+	s.t.Helper()
+	all, err := os.ReadFile("/proc/net/dev_mcast") // index, name, users, global users, address
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	n := 0
+	for line := range strings.Lines(string(all)) {
+		if f := strings.Fields(line); len(f) == 5 && f[1] == s.nodeIf && strings.HasPrefix(f[4], "3333ff") {
+			n++
+		}
+	}
+	return n
 }
 
 func (s *segment) mac() string { return l2.MAC(s.link().HardwareAddr).String() }
@@ -232,6 +260,14 @@ func (s *segment) clientSocket(proto int) *packet.Conn {
 // start runs a Wire until the test ends.
 func (s *segment) start(cfg l2.Config) *Wire {
 	s.t.Helper()
+	w, stop := s.launch(cfg)
+	s.t.Cleanup(stop)
+	return w
+}
+
+// launch runs a Wire until stop is called.
+func (s *segment) launch(cfg l2.Config) (w *Wire, stop func()) {
+	s.t.Helper()
 	w, err := New(Options{Machine: cfg, Log: slog.New(slog.NewTextHandler(s.t.Output(), nil))})
 	if err != nil {
 		s.t.Fatal(err)
@@ -239,13 +275,12 @@ func (s *segment) start(cfg l2.Config) *Wire {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- w.Run(ctx) }()
-	s.t.Cleanup(func() {
+	return w, func() {
 		cancel()
 		if err := <-ended; err != nil {
 			s.t.Errorf("run: %v", err)
 		}
-	})
-	return w
+	}
 }
 
 func observe(t testing.TB, w *Wire) Observation {

@@ -25,7 +25,7 @@ type port struct {
 	link   int
 	family lb.Family
 	ifi    *net.Interface
-	groups *groups       // of IPv6
+	groups *groups       // nil for IPv4, and when listening failed
 	closed chan struct{} // closed by close
 
 	conn *packet.Conn
@@ -36,10 +36,7 @@ func newPort(a *l2.Action) *port {
 	// Only the index and the name are used; asking the kernel could find another interface
 	// that took the name meanwhile.
 	ifi := &net.Interface{Index: a.Link, Name: a.Name, HardwareAddr: a.MAC[:]}
-	return &port{
-		link: a.Link, family: a.Family, ifi: ifi,
-		groups: newGroups(ifi), closed: make(chan struct{}),
-	}
+	return &port{link: a.Link, family: a.Family, ifi: ifi, closed: make(chan struct{})}
 }
 
 // listen opens the packet socket with its filter already in place.
@@ -96,9 +93,9 @@ func (p *port) filter(log *slog.Logger, set addrSet) {
 	}
 }
 
-// maxFrame is longer than any ARP or neighbour discovery frame we act on. What is cut off
-// fails its length check.
-const maxFrame = 2048
+// maxFrame is longer than any frame we act on: a query may name as many sources as fit into
+// a jumbo frame. What is cut off fails its length check.
+const maxFrame = 9216
 
 // read decodes frames until the port is closed (nil) or its socket is useless.
 func (p *port) read(out chan<- l2.Query) error {
@@ -117,6 +114,9 @@ func (p *port) read(out chan<- l2.Query) error {
 		}
 		q, ok := decode(p.family, buf[:n])
 		if !ok {
+			if p.groups != nil && n > etherLen {
+				p.groups.hear(buf[:n])
+			}
 			continue
 		}
 		q.Link = p.link

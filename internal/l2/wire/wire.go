@@ -45,10 +45,13 @@ type Wire struct {
 	// Owned by Run.
 	machine *l2.Machine
 	ports   map[portKey]*port
-	readers sync.WaitGroup
-	sent    Sent
-	leaving bool
-	filters filters
+	uplinks map[int]uplink // by interface index, of the last snapshot
+	// lastGroups are those of each link that were made last, running or not.
+	lastGroups map[int]*groups
+	readers    sync.WaitGroup
+	sent       Sent
+	leaving    bool
+	filters    filters
 }
 
 // Sent counts what happened to frames since the start.
@@ -82,18 +85,19 @@ func New(o Options) (*Wire, error) {
 		return nil, fmt.Errorf("configure layer 2: %w", err)
 	}
 	return &Wire{
-		log:      o.Log,
-		notify:   o.Notify,
-		may:      o.MayAnswer,
-		clock:    newClock(),
-		mail:     newMailbox(),
-		queries:  make(chan l2.Query, queueLen),
-		failures: make(chan failure, queueLen),
-		calls:    make(chan func()),
-		left:     make(chan struct{}),
-		machine:  m,
-		ports:    make(map[portKey]*port),
-		filters:  filters{sets: make(map[lb.Family]addrSet)},
+		log:        o.Log,
+		notify:     o.Notify,
+		may:        o.MayAnswer,
+		clock:      newClock(),
+		mail:       newMailbox(),
+		queries:    make(chan l2.Query, queueLen),
+		failures:   make(chan failure, queueLen),
+		calls:      make(chan func()),
+		left:       make(chan struct{}),
+		machine:    m,
+		ports:      make(map[portKey]*port),
+		lastGroups: make(map[int]*groups),
+		filters:    filters{sets: make(map[lb.Family]addrSet)},
 	}, nil
 }
 
@@ -257,6 +261,7 @@ func (w *Wire) deliver(l letter) {
 		w.machine.Probe(l.probe)
 	}
 	if l.hasLinks {
+		w.attach(l.links)
 		w.do(w.machine.SetLinks(l.links, w.Now()))
 	}
 	if len(l.release) > 0 {
