@@ -6,6 +6,7 @@ package kube
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"reflect"
 	"slices"
 	"sync"
@@ -42,10 +43,15 @@ func NewL2StatusWriter(w *Watcher, c Clients, namespace string, owner *Owner, lo
 	stored, err := Watch(w, Source[*v1beta1.ServiceL2Status]{
 		Client: c.V1beta1, Resource: l2StatusResource, Namespace: namespace,
 		Example: &v1beta1.ServiceL2Status{}, Strip: stripManaged[*v1beta1.ServiceL2Status],
-		Same: sameOwner[*v1beta1.ServiceL2Status], Kick: func() { wake(out.wake) }, Output: true,
+		Same: sameIdentity, Kick: func() { wake(out.wake) }, Output: true,
 	})
 	out.stored = stored
 	return out, err
+}
+
+// sameIdentity is sameOwner for objects whose labels are among the copies: these are read without.
+func sameIdentity(a, b *v1beta1.ServiceL2Status) bool {
+	return sameOwner(a, b) && maps.Equal(a.Labels, b.Labels)
 }
 
 // Set says what this node announces, and who is alive, from now on.
@@ -102,6 +108,9 @@ func (w *L2StatusWriter) put(ctx context.Context, s plan.L2Status, stored *v1bet
 		return putObject(ctx, w.kind, want, nil, false)
 	}
 	keepTransitionTimes(want.Status.Conditions, stored.Status.Conditions)
+	if !maps.Equal(stored.Labels, withLabels(stored.Labels, want.Labels)) {
+		return putObject(ctx, w.kind, want, nil, false) // like one that is not among the copies
+	}
 	if sameL2Status(stored.Status, want.Status) && reflect.DeepEqual(stored.OwnerReferences, want.OwnerReferences) {
 		return nil
 	}

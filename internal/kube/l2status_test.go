@@ -66,7 +66,7 @@ func (e *echoes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(in)
 }
 
-func TestStatusOfLayer2GetsANewOwner(t *testing.T) {
+func TestStatusOfLayer2GetsOwnerAndLabels(t *testing.T) {
 	service := lb.Key{Namespace: "ns", Name: "web"}
 	desired := plan.Desired{Known: true, Self: "n1", L2: []lb.Announcement{{Services: []lb.Key{service}}}}
 	name := plan.L2StatusName("n1", service)
@@ -75,9 +75,17 @@ func TestStatusOfLayer2GetsANewOwner(t *testing.T) {
 	}
 	stored := func(pod string) *v1beta1.ServiceL2Status {
 		return &v1beta1.ServiceL2Status{
-			ObjectMeta: metav1.ObjectMeta{Namespace: "metallb-system", Name: name, OwnerReferences: of(pod)},
-			Status:     v1beta1.ServiceL2StatusStatus{Node: "n1", ServiceName: "web", ServiceNamespace: "ns"},
+			ObjectMeta: metav1.ObjectMeta{
+				Namespace: "metallb-system", Name: name, OwnerReferences: of(pod),
+				Labels: map[string]string{"somebody": "else", labelStatusNode: "n1", labelStatusService: "web", labelStatusNamespace: "ns"},
+			},
+			Status: v1beta1.ServiceL2StatusStatus{Node: "n1", ServiceName: "web", ServiceNamespace: "ns"},
 		}
+	}
+	bare := stored("new")
+	delete(bare.Labels, labelStatusNode)
+	if same := sameIdentity(bare, stored("new")); same || !sameIdentity(bare, bare) {
+		t.Errorf("a label less is the same: %v", same)
 	}
 	for what, c := range map[string]struct {
 		stored []*v1beta1.ServiceL2Status
@@ -86,6 +94,7 @@ func TestStatusOfLayer2GetsANewOwner(t *testing.T) {
 	}{
 		"none yet":            {nil, false, []string{"POST new", "PUT status new"}},
 		"its own":             {[]*v1beta1.ServiceL2Status{stored("new")}, false, nil},
+		"without a label":     {[]*v1beta1.ServiceL2Status{bare}, false, []string{"POST new", "PUT status new"}},
 		"of the Pod before":   {[]*v1beta1.ServiceL2Status{stored("old")}, false, []string{"PUT " + name + " new", "PUT status new"}},
 		"collected meanwhile": {[]*v1beta1.ServiceL2Status{stored("old")}, true, []string{"PUT " + name + " new", "POST new", "PUT status new"}},
 	} {

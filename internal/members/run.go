@@ -6,6 +6,7 @@ package members
 import (
 	"context"
 	"maps"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -199,7 +200,7 @@ func (m *Members) followKeys(now time.Duration) {
 
 // roll is a list of the other members, and the turn of the standing that it shows.
 type roll struct {
-	alive map[string]bool
+	alive map[string]netip.AddrPort
 	turns int
 }
 
@@ -213,12 +214,12 @@ func (m *Members) logMembers(shown roll) roll {
 	alive, turns := maps.Clone(m.standing.alive), m.standing.turns
 	m.mu.Unlock()
 	for _, node := range slices.Sorted(maps.Keys(alive)) {
-		if !shown.alive[node] {
+		if _, before := shown.alive[node]; !before {
 			m.log.Info("speaker is alive", "peer", node)
 		}
 	}
 	for _, node := range slices.Sorted(maps.Keys(shown.alive)) {
-		if !alive[node] {
+		if _, still := alive[node]; !still {
 			m.log.Info("speaker is gone", "peer", node)
 		}
 	}

@@ -5,6 +5,7 @@ package members
 
 import (
 	"maps"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -30,11 +31,11 @@ func (p proof) String() string {
 type standing struct {
 	self   string
 	proof  proof
-	runs   bool            // there is a gossip to prove anything by
-	link   bool            // the link to the peers has carrier
-	left   bool            // goodbye was said
-	alive  map[string]bool // the others, as the gossip has them
-	held   map[string]bool // the others before the gossip was set up again
+	runs   bool                      // there is a gossip to prove anything by
+	link   bool                      // the link to the peers has carrier
+	left   bool                      // goodbye was said
+	alive  map[string]netip.AddrPort // the others and where they are, as the gossip has them
+	held   map[string]netip.AddrPort // the others before the gossip was set up again
 	book   *book
 	turns  int    // changes of alive and doubted
 	fences uint64 // times that this node was taken out of its own view
@@ -56,11 +57,14 @@ type mark struct {
 func (s *standing) mark() mark { return mark{s.proof, s.claims(), s.turns, s.fences} }
 
 func newStanding(self string, now time.Duration) *standing {
-	return &standing{self: self, link: true, alive: map[string]bool{}, book: newBook(self, now)}
+	return &standing{self: self, link: true, alive: map[string]netip.AddrPort{}, book: newBook(self, now)}
 }
 
 // isAlive says whether the gossip has the node as alive.
-func (s *standing) isAlive(node string) bool { return s.alive[node] }
+func (s *standing) isAlive(node string) bool {
+	_, ok := s.alive[node]
+	return ok
+}
 
 // claims says whether this node counts itself.
 func (s *standing) claims() bool {
@@ -75,7 +79,7 @@ func (s *standing) view(awake bool) lb.View {
 		delete(nodes, n)
 	}
 	if awake && s.claims() {
-		nodes[s.self] = true
+		nodes[s.self] = netip.AddrPort{}
 	}
 	return lb.View{Known: s.proof != starting, Members: slices.Sorted(maps.Keys(nodes))}
 }
@@ -136,7 +140,7 @@ func (s *standing) end(now time.Duration) {
 	}
 	held := maps.Clone(s.alive)
 	maps.Copy(held, s.held)
-	s.held, s.alive = held, map[string]bool{}
+	s.held, s.alive = held, map[string]netip.AddrPort{}
 	s.turns++
 	s.book.reset(now, false)
 }
@@ -155,7 +159,7 @@ func (s *standing) join(p Peer) {
 	if p.Node == s.self {
 		return
 	}
-	s.alive[p.Node] = true
+	s.alive[p.Node] = p.Addr
 	s.turns++
 	s.book.learn(p)
 }

@@ -74,11 +74,9 @@ func (m *Members) SetSessions(sessions []watch.Session) {
 func (m *Members) Addrs() map[string]netip.Addr {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	out := map[string]netip.Addr{}
-	for p := range m.standing.book.entries {
-		if old, ok := out[p.Node]; p.Addr.IsValid() && m.standing.alive[p.Node] && (!ok || p.Addr.Addr().Less(old)) {
-			out[p.Node] = p.Addr.Addr()
-		}
+	out := make(map[string]netip.Addr, len(m.standing.alive))
+	for node, at := range m.standing.alive {
+		out[node] = at.Addr()
 	}
 	return out
 }
@@ -161,11 +159,15 @@ func (m *Members) serveWatch(ctx context.Context) {
 		m.watch.todo = nil
 		next, due := m.watch.machine.Next()
 		now := findings{m.standing.doubted, m.watch.machine.Accused()}
+		var at map[string]netip.AddrPort
+		if len(todo) > 0 {
+			at = maps.Clone(m.standing.alive)
+		}
 		m.mu.Unlock()
 		m.logFindings(shown, now)
 		shown = now
 		if s != nil {
-			m.perform(s, todo)
+			m.perform(s, at, todo)
 		}
 		wait := time.Hour
 		if due {
@@ -199,21 +201,17 @@ func (m *Members) logFindings(before, now findings) {
 	}
 }
 
-// perform sends messages and starts pings.
-func (m *Members) perform(s *session, actions []watch.Action) {
-	if len(actions) == 0 {
-		return
-	}
-	nodes := map[string]*memberlist.Node{}
-	for _, n := range s.list.Members() {
-		nodes[n.Name] = n
-	}
+// perform sends messages and starts pings, to where the members are. The list's own idea of
+// that must not be read: the gossip changes it under a lock that only its callbacks hold.
+func (m *Members) perform(s *session, at map[string]netip.AddrPort, actions []watch.Action) {
 	for _, a := range actions {
-		n := nodes[a.To]
+		to, known := at[a.To]
 		switch {
 		case a.Op == watch.Ping:
-			go m.pingFor(s, n, a.To) // ends within PingTime
-		case n != nil:
+			go m.pingFor(s, a.To, to) // ends within PingTime
+		case known:
+			// Every memberlist of this day checks the sum that this protocol version adds.
+			n := &memberlist.Node{Name: a.To, Addr: to.Addr().AsSlice(), Port: to.Port(), PMax: memberlist.ProtocolVersionMax}
 			b := a.Message.Append([]byte{markWatch})
 			if err := s.list.SendBestEffort(n, b); err != nil {
 				m.log.Debug("send message", "peer", a.To, "err", err)
@@ -222,17 +220,17 @@ func (m *Members) perform(s *session, actions []watch.Action) {
 	}
 }
 
-// pingFor pings a member for the machine.
-func (m *Members) pingFor(s *session, n *memberlist.Node, name string) {
-	ok := n != nil && s.ping(n)
-	m.stepWatch(func(w *watch.Machine, now time.Duration) []watch.Action { return w.Pinged(name, ok, now) })
+// pingFor pings a member for the machine; one whose address is not valid is none.
+func (m *Members) pingFor(s *session, node string, at netip.AddrPort) {
+	ok := at.IsValid() && s.ping(node, at)
+	m.stepWatch(func(w *watch.Machine, now time.Duration) []watch.Action { return w.Pinged(node, ok, now) })
 }
 
 // ping says whether a member answers within watch.PingTime, however long the gossip waits.
-func (s *session) ping(n *memberlist.Node) bool {
+func (s *session) ping(node string, at netip.AddrPort) bool {
 	answer := make(chan bool, 1)
 	go func() { // ends after the gossip's ProbeTimeout
-		_, err := s.list.Ping(n.Name, &net.UDPAddr{IP: n.Addr, Port: int(n.Port)})
+		_, err := s.list.Ping(node, net.UDPAddrFromAddrPort(at))
 		answer <- err == nil
 	}()
 	timer := time.NewTimer(watch.PingTime)

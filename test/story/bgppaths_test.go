@@ -175,7 +175,7 @@ func attributesEdited(t *testing.T, r bgpRouter) {
 }
 
 // statusOfNobody: status objects without an owner, as a backup restores them, belong to the speaker's
-// Pod again, so that they go when it does.
+// Pod again, so that they go when it does; and those without the label of their node get it back.
 func statusOfNobody(t *testing.T, r bgpRouter) {
 	ns := namespace(t)
 	apply(t, peerWith("router4", router4)+bgpPool("bgp", "203.0.113.0/24")+pool("near-bgp", "192.168.101.63/32"))
@@ -191,5 +191,6 @@ func statusOfNobody(t *testing.T, r bgpRouter) {
 		contains(t, "/", selected...)
 		objects := strings.Fields(kubectl(t, selected...))
 		disown(t, objects[0])()
+		unlabel(t, objects[0])()
 	}
 }

@@ -147,3 +147,19 @@ func disown(t *testing.T, object string) (found func()) {
 		contains(t, before, owner...)
 	}
 }
+
+// unlabel takes the label of the node from a status object. The function it returns waits until it is
+// back.
+func unlabel(t *testing.T, object string) (found func()) {
+	t.Helper()
+	node := []string{"-n", labctl.Namespace, "get", object, "-o", `jsonpath={.metadata.labels.metallb\.io/node}`}
+	before := kubectl(t, node...)
+	if before == "" {
+		t.Fatalf("%s has no label metallb.io/node", object)
+	}
+	kubectl(t, "-n", labctl.Namespace, "label", object, "metallb.io/node-")
+	return func() {
+		t.Helper()
+		contains(t, before, node...)
+	}
+}

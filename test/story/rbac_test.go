@@ -84,10 +84,6 @@ func (r right) covers(did right) bool {
 var rare = []right{
 	// After a write that got no answer.
 	{account: "controller", verb: "get", resource: "services"},
-	// When an object that this speaker is about to make is there already and its copy of it is old.
-	{account: "speaker", verb: "get", group: "metallb.io", resource: "servicel2statuses", namespace: labctl.Namespace},
-	{account: "speaker", verb: "get", group: "metallb.io", resource: "servicebgpstatuses", namespace: labctl.Namespace},
-	{account: "speaker", verb: "get", group: "metallb.io", resource: "bgpsessionstates", namespace: labctl.Namespace},
 }
 
 // provoked are the refusals that stories cause on purpose.
