@@ -16,15 +16,20 @@ func watched(c *Config) { c.Watch = true }
 
 func TestSilentMemberThatAnswersPingsStays(t *testing.T) {
 	all := cluster(t, 3, watched)
-	all[0].SetSessions([]watch.Session{{Node: "n2", Silent: true}})
+	var began bool
+	all[0].stepWatch(func(w *watch.Machine, now time.Duration) []watch.Action {
+		out := w.SetSessions([]watch.Session{{Node: "n2", Silent: true}}, now)
+		_, began = w.Next() // to be asked here: the answers come within a millisecond
+		return out
+	})
+	if !began {
+		t.Fatal("silence is not looked into")
+	}
 	inquiring := func() bool {
 		all[0].mu.Lock()
 		defer all[0].mu.Unlock()
 		_, busy := all[0].watch.machine.Next()
 		return busy
-	}
-	if !inquiring() {
-		t.Fatal("silence is not looked into")
 	}
 	for deadline := time.Now().Add(patience); inquiring(); {
 		if time.Now().After(deadline) {
