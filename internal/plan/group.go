@@ -104,8 +104,11 @@ func (f *facts) member(svc *lb.Service, addr netip.Addr, why int) member {
 }
 
 // serves says whether a node may announce for the Service and can forward to it.
-func (f *facts) serves(m *member, n int) bool {
-	return m.class.allows(f, n) && (!m.svc.LocalOnly || m.svc.Endpoints.Local[f.nodes[n].name] > 0)
+func (f *facts) serves(m *member, n int) bool { return f.nodes[n].reason == "" && f.fits(m, n) }
+
+// fits says what serves does as far as it depends on the Service.
+func (f *facts) fits(m *member, n int) bool {
+	return m.class.selects[n] && (!m.svc.LocalOnly || m.svc.Endpoints.Local[f.nodes[n].name] > 0)
 }
 
 // verdict says why a node does not serve the member, NotOwner when it does.

@@ -69,10 +69,7 @@ func (f *facts) awaited(g *group) (string, bool) {
 	}
 	owner := f.recorded[g.addr]
 	n, known := f.index[owner]
-	may := func(m member) bool {
-		return m.class.selects[n] && (!m.svc.LocalOnly || m.svc.Endpoints.Local[owner] > 0)
-	}
-	return owner, known && !slices.ContainsFunc(g.live, func(m member) bool { return !may(m) })
+	return owner, known && !slices.ContainsFunc(g.live, func(m member) bool { return !f.fits(&m, n) })
 }
 
 // claim says what this node should take now, and what later. What another node should take is

@@ -42,8 +42,8 @@ type Patience struct {
 // for which of its addresses the node is silent in favour of a rival. What is known of the nodes counts
 // too: an order to leave, or its end, reaches speakers one after the other.
 func (p *Patience) Look(self string, v lb.View, stepsBack func(netip.Addr) bool, nodes []lb.Node, now time.Time) lb.View {
-	p.hear(self, v, stepsBack, now)
 	if p.since.IsZero() || !sameView(p.seen, v) || !slices.EqualFunc(p.nodes, nodes, sameNode) {
+		p.hear(self, v, stepsBack, now)
 		p.seen, p.nodes, p.since = v, nodes, now
 	}
 	v.Settled = v.Known && now.Sub(p.since) >= settledAfter
