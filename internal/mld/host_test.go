@@ -39,6 +39,15 @@ func newHost() *host {
 	return &host{Listener: mld.New(rand.New(rand.NewPCG(1, 2)).Float64), now: start()}
 }
 
+// newMember returns a host that joined group 1 and has told it.
+func newMember(t testing.TB) *host {
+	t.Helper()
+	h := newHost()
+	h.Join(group(1))
+	h.run(t, time.Minute)
+	return h
+}
+
 func (h *host) ask(q mld.Query) { h.Query(q, h.now) }
 
 // run lets time pass and returns what was sent meanwhile.

@@ -29,9 +29,7 @@ func TestAJoinIsToldAtOnceAndOnceMoreWithinASecond(t *testing.T) {
 }
 
 func TestALeaveIsToldAndThenForgotten(t *testing.T) {
-	h := newHost()
-	h.Join(group(1))
-	h.run(t, time.Minute)
+	h := newMember(t)
 	h.Leave(group(1))
 	h.Leave(group(2)) // never joined
 	sent := h.run(t, time.Minute)
@@ -129,9 +127,7 @@ func TestTheAnswerToAGeneralQueryIsSpreadOverItsDelay(t *testing.T) {
 }
 
 func TestOneReportIsDelayedAtRandom(t *testing.T) {
-	h := newHost()
-	h.Join(group(1))
-	h.run(t, time.Minute)
+	h := newMember(t)
 	var least, most time.Duration = time.Hour, 0
 	for range 200 {
 		begin := h.now.Sub(start())
@@ -189,9 +185,7 @@ func TestAQueryDuringTheAnswerIsAnsweredForAllGroups(t *testing.T) {
 }
 
 func TestASoonerGeneralQueryHastensTheAnswerAndALaterOneDoesNotDelayIt(t *testing.T) {
-	h := newHost()
-	h.Join(group(1))
-	h.run(t, time.Minute)
+	h := newMember(t)
 	h.ask(general(time.Hour))
 	h.ask(general(time.Second))
 	h.ask(general(time.Hour))
@@ -243,9 +237,7 @@ func TestGroupsAreAnsweredForAlone(t *testing.T) {
 }
 
 func TestAnImminentGeneralAnswerCoversTheGroup(t *testing.T) {
-	h := newHost()
-	h.Join(group(1))
-	h.run(t, time.Minute)
+	h := newMember(t)
 	h.ask(general(0))
 	q := specific(group(1))
 	q.Delay = time.Hour

@@ -41,9 +41,7 @@ func TestAnOlderQuerierHearsItsOwnVersion(t *testing.T) {
 }
 
 func TestVersion2ReturnsWhenTheOlderQuerierHasBeenSilent(t *testing.T) {
-	h := newHost()
-	h.Join(group(1))
-	h.run(t, time.Minute)
+	h := newMember(t)
 	h.ask(generalV1(10 * time.Second))
 	h.run(t, 10*time.Second)
 	// RFC 3810 9.12: twice 125 s and the 10 s of the query.
@@ -60,9 +58,7 @@ func TestVersion2ReturnsWhenTheOlderQuerierHasBeenSilent(t *testing.T) {
 }
 
 func TestAChangeOfVersionCancelsWhatIsPending(t *testing.T) {
-	h := newHost()
-	h.Join(group(1))
-	h.run(t, time.Minute)
+	h := newMember(t)
 	h.Join(group(2))
 	h.run(t, 0)
 	h.Leave(group(2))
